@@ -1,0 +1,21 @@
+"""What is learned: laws of the data, their profiles, the population risk and its plane."""
+
+from flowsim.problem.laws import Ball, Gaussian, Laplace, Law, Radial, Sphere, StudentT, Tail
+from flowsim.problem.plane import Start, log_times
+from flowsim.problem.profile import Profile
+from flowsim.problem.risk import PopulationRisk
+
+__all__ = [
+    "Ball",
+    "Gaussian",
+    "Laplace",
+    "Law",
+    "PopulationRisk",
+    "Profile",
+    "Radial",
+    "Sphere",
+    "Start",
+    "StudentT",
+    "Tail",
+    "log_times",
+]

@@ -1,0 +1,391 @@
+"""Spherically symmetric laws of x in R^d: what the population risk needs to know of the data, and samples of them."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from math import exp, gamma, inf, isinf, lgamma, log, nan, pi, sqrt
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy import stats
+from scipy.special import gammaln, zeta
+
+from flowsim import arguments
+from flowsim.problem.kernel import OCTAVE, point_kernel
+from flowsim.problem.marginal import (
+    LOWEST,
+    OctaveWeights,
+    continue_power_tail,
+    weights_of_density,
+    weights_of_points,
+)
+from flowsim.problem.profile import Kernel, Profile, build_profile
+
+
+def dirichlet_eta(s: float) -> float:
+    """etaD(s) = sum over n >= 1 of (-1)^(n-1) n^-s = (1 - 2^(1-s)) zeta(s)."""
+    return log(2.0) if s == 1.0 else float((1.0 - 2.0 ** (1.0 - s)) * zeta(s))
+
+
+@dataclass(frozen=True)
+class Tail:
+    """h(r) ~ constant r^-(1 + exponent) + next_coefficient r^-next_power at large r.
+
+    If P(|x_1| < u) ~ C u^a then exponent = a and constant = C a Gamma(a+1) etaD(a+1); with a = 1 and density f of |x_1| it is
+    K = f(0) pi^2/12. A coefficient that does not exist (a logarithm stands there, or the law is not smooth enough) is nan.
+    Source: derivations/growth.py.
+    """
+
+    constant: float
+    exponent: float = 1.0
+    next_coefficient: float = nan
+    next_power: float = 4.0
+
+
+def _smooth_tail(density_at_zero: float, slope: float, second: float) -> Tail:
+    """Tail from the density f of |x_1| at 0: h = sum over n of (n+1) etaD(n+2) f^(n)(0) r^-(n+2)."""
+    constant = dirichlet_eta(2.0) * density_at_zero
+    if slope != 0.0:
+        return Tail(constant, 1.0, 2.0 * dirichlet_eta(3.0) * slope, 3.0)
+    return Tail(constant, 1.0, 3.0 * dirichlet_eta(4.0) * second, 4.0)
+
+
+class Law(ABC):
+    """A spherically symmetric law of x in R^dim with E|x| finite and P(x = 0) = 0."""
+
+    name: ClassVar[str]
+    dim: int
+
+    @abstractmethod
+    def _weights(self) -> OctaveWeights:
+        """The law of |x_1|, or of |x| where ``_kernel`` is the unit sphere's."""
+
+    def _kernel(self) -> Kernel:
+        return point_kernel
+
+    @abstractmethod
+    def _norms(self, generator: np.random.Generator, n: int) -> np.ndarray:
+        """n samples of |x|."""
+
+    @cached_property
+    @abstractmethod
+    def tail(self) -> Tail:
+        """How h falls off at large r."""
+
+    @cached_property
+    def profile(self) -> Profile:
+        """h, A, c - h and -h' of this law as tables."""
+        return build_profile(self._weights(), self._kernel())
+
+    @property
+    def second_moment(self) -> float:
+        """E[x_1^2], the eigenvalue of the covariance; inf where it diverges. Equals 4 D(0)."""
+        value = 4.0 * float(self.profile.drag_ratio(np.array(1e-290)))
+        bigger = 4.0 * float(self.profile.drag_ratio(np.array(1e-280)))
+        return value if abs(value - bigger) <= 1e-6 * value else inf
+
+    def sample(self, seed: Any, n: int) -> np.ndarray:
+        """n independent samples of x, shape (n, dim).
+
+        seed: an int, a numpy Generator or SeedSequence, or a JAX key.
+        """
+        count = int(arguments.whole("n", n, low=1))
+        generator = _generator(seed)
+        direction = generator.standard_normal((count, self.dim))
+        direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+        return self._norms(generator, count)[:, None] * direction
+
+    def config(self) -> dict[str, Any]:
+        """What `law_from_config` needs to build this law again."""
+        return {"law": self.name, **{k: v for k, v in self.__dict__.items() if k in self._parameters}}
+
+    _parameters: ClassVar[tuple[str, ...]] = ("dim",)
+
+    def label(self) -> str:
+        """A short name with parameters, for legends and tables."""
+        inside = ", ".join(f"{k}={v:g}" for k, v in self.config().items() if k != "law")
+        return f"{type(self).__name__}({inside})"
+
+
+def _generator(seed: Any) -> np.random.Generator:
+    if isinstance(seed, np.random.Generator):
+        return seed
+    if hasattr(seed, "dtype") and hasattr(seed, "devices"):
+        import jax
+
+        key = jax.random.key_data(seed) if jax.dtypes.issubdtype(seed.dtype, jax.dtypes.prng_key) else seed
+        return np.random.default_rng(np.asarray(key).ravel().tolist())
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError):
+        raise ValueError(f"`seed` must be a whole number, a numpy Generator or a JAX key, but is {seed!r}") from None
+
+
+def _check_dim(law: Any) -> None:
+    object.__setattr__(law, "dim", int(arguments.whole("dim", law.dim, low=2)))
+
+
+def _check_positive(law: Any, *names: str) -> None:
+    for name in names:
+        value = arguments.real(name, getattr(law, name), low=0.0, strict=True)
+        if not 1e-100 <= value <= 1e100:
+            raise ValueError(f"`{name}` must be in [1e-100, 1e+100], but is {value:.6g}")
+        object.__setattr__(law, name, value)
+
+
+@dataclass(frozen=True)
+class Gaussian(Law):
+    """x ~ N(0, scale^2 I): f(u) = sqrt(2/pi)/scale exp(-u^2/(2 scale^2)), c = scale/sqrt(2 pi)."""
+
+    dim: int = 2
+    scale: float = 1.0
+    name: ClassVar[str] = "gaussian"
+    _parameters: ClassVar[tuple[str, ...]] = ("dim", "scale")
+
+    def __post_init__(self) -> None:
+        _check_dim(self)
+        _check_positive(self, "scale")
+
+    def _weights(self) -> OctaveWeights:
+        norm = log(2.0 / pi) / 2.0 - log(self.scale)
+        return weights_of_density(lambda u: norm - 0.5 * (u / self.scale) ** 2).normalised()
+
+    def _norms(self, generator: np.random.Generator, n: int) -> np.ndarray:
+        return self.scale * np.sqrt(generator.chisquare(self.dim, n))
+
+    @cached_property
+    def tail(self) -> Tail:
+        at_zero = sqrt(2.0 / pi) / self.scale
+        return _smooth_tail(at_zero, 0.0, -at_zero / self.scale**2)
+
+
+def _sphere_at_zero(dim: int) -> float:
+    """Density of |u_1| at 0 for u uniform on the unit sphere of R^dim."""
+    return 2.0 * exp(lgamma(dim / 2.0) - lgamma((dim - 1) / 2.0)) / sqrt(pi)
+
+
+def _sphere_weights(dim: int, radius: float) -> OctaveWeights:
+    """|u_1| has density prop. to (1 - u^2)^((dim-3)/2) on (0, 1); with u = sin(phi) the upper half is smooth even for dim = 2."""
+    log_norm = log(_sphere_at_zero(dim))
+    lower = weights_of_density(
+        lambda u: log_norm - log(radius) + 0.5 * (dim - 3) * np.log1p(-((u / radius) ** 2)), (0.0, 0.5 * radius)
+    )
+    t, w = np.polynomial.legendre.leggauss(80)
+    phi = pi / 3.0 + t * pi / 6.0
+    mass = np.exp(log_norm + (dim - 2) * np.log(np.cos(phi))) * w * pi / 6.0
+    upper = weights_of_points(radius * np.sin(phi), mass)
+    return OctaveWeights(lower.tilted + upper.tilted, lower.mass_below, 0.0).normalised()
+
+
+@dataclass(frozen=True)
+class Sphere(Law):
+    """x uniform on the sphere of this radius: f(u) prop. to (1 - u^2/radius^2)^((dim-3)/2)."""
+
+    dim: int = 2
+    radius: float = 1.0
+    name: ClassVar[str] = "sphere"
+    _parameters: ClassVar[tuple[str, ...]] = ("dim", "radius")
+
+    def __post_init__(self) -> None:
+        _check_dim(self)
+        _check_positive(self, "radius")
+
+    def _weights(self) -> OctaveWeights:
+        return _sphere_weights(self.dim, self.radius)
+
+    def _norms(self, generator: np.random.Generator, n: int) -> np.ndarray:
+        return np.full(n, self.radius)
+
+    @cached_property
+    def tail(self) -> Tail:
+        at_zero = _sphere_at_zero(self.dim) / self.radius
+        return _smooth_tail(at_zero, 0.0, -at_zero * (self.dim - 3) / self.radius**2)
+
+
+@dataclass(frozen=True)
+class Ball(Law):
+    """x uniform in the ball of this radius; x_1 has the law it has on the sphere of R^(dim+2)."""
+
+    dim: int = 2
+    radius: float = 1.0
+    name: ClassVar[str] = "ball"
+    _parameters: ClassVar[tuple[str, ...]] = ("dim", "radius")
+
+    def __post_init__(self) -> None:
+        _check_dim(self)
+        _check_positive(self, "radius")
+
+    def _weights(self) -> OctaveWeights:
+        return _sphere_weights(self.dim + 2, self.radius)
+
+    def _norms(self, generator: np.random.Generator, n: int) -> np.ndarray:
+        return self.radius * generator.random(n) ** (1.0 / self.dim)
+
+    @cached_property
+    def tail(self) -> Tail:
+        return Sphere(self.dim + 2, self.radius).tail
+
+
+@dataclass(frozen=True)
+class StudentT(Law):
+    """x = scale g sqrt(df/chi2_df), g standard normal: every coordinate is scale times a Student t; E|x| needs df > 1."""
+
+    dim: int = 2
+    df: float = 5.0
+    scale: float = 1.0
+    name: ClassVar[str] = "student-t"
+    _parameters: ClassVar[tuple[str, ...]] = ("dim", "df", "scale")
+
+    def __post_init__(self) -> None:
+        _check_dim(self)
+        _check_positive(self, "df", "scale")
+        if self.df <= 1.0:
+            raise ValueError(f"`df` of StudentT must be above 1 for E|x| to be finite, but is {self.df:.6g}")
+
+    def _weights(self) -> OctaveWeights:
+        df, log_scale = self.df, log(self.scale)
+        norm = log(2.0) + gammaln((df + 1) / 2) - gammaln(df / 2) - 0.5 * log(df * pi) - log_scale
+
+        def log_density(u: np.ndarray) -> np.ndarray:
+            return norm - 0.5 * (df + 1) * np.logaddexp(0.0, 2.0 * (np.log(u) - log_scale) - log(df))
+
+        return weights_of_density(log_density).normalised()
+
+    def _norms(self, generator: np.random.Generator, n: int) -> np.ndarray:
+        gaussian = np.sqrt(generator.chisquare(self.dim, n))
+        return self.scale * gaussian * np.sqrt(self.df / generator.chisquare(self.df, n))
+
+    @cached_property
+    def tail(self) -> Tail:
+        df = self.df
+        at_zero = 2.0 * exp(gammaln((df + 1) / 2) - gammaln(df / 2)) / (sqrt(df * pi) * self.scale)
+        return _smooth_tail(at_zero, 0.0, -at_zero * (df + 1) / (df * self.scale**2))
+
+
+@dataclass(frozen=True)
+class Laplace(Law):
+    """x = scale sqrt(2 E) g, E exponential, g standard normal: every coordinate has density exp(-|x_1|/scale)/(2 scale)."""
+
+    dim: int = 2
+    scale: float = 1.0
+    name: ClassVar[str] = "laplace"
+    _parameters: ClassVar[tuple[str, ...]] = ("dim", "scale")
+
+    def __post_init__(self) -> None:
+        _check_dim(self)
+        _check_positive(self, "scale")
+
+    def _weights(self) -> OctaveWeights:
+        return weights_of_density(lambda u: -u / self.scale - log(self.scale)).normalised()
+
+    def _norms(self, generator: np.random.Generator, n: int) -> np.ndarray:
+        return self.scale * np.sqrt(2.0 * generator.exponential(size=n) * generator.chisquare(self.dim, n))
+
+    @cached_property
+    def tail(self) -> Tail:
+        return _smooth_tail(1.0 / self.scale, -1.0 / self.scale**2, 0.0)
+
+
+@lru_cache(maxsize=64)
+def _unit_sphere_profile(dim: int) -> Profile:
+    return build_profile(_sphere_weights(dim, 1.0))
+
+
+@dataclass(frozen=True)
+class Radial(Law):
+    """x = R u, u uniform on the unit sphere, R = |x| by any positive continuous law of scipy.stats (frozen).
+
+    h(r) = E[R h_S(r R)] with h_S of the unit sphere. A density of R that is singular or positive at 0 changes the tail of h.
+    """
+
+    dim: int = 2
+    radius: Any = None
+    name: ClassVar[str] = "radial"
+    _parameters: ClassVar[tuple[str, ...]] = ("dim",)
+
+    def __post_init__(self) -> None:
+        _check_dim(self)
+        if not all(hasattr(self.radius, method) for method in ("logpdf", "support", "rvs")):
+            raise ValueError(
+                f"`radius` must be a frozen continuous law of scipy.stats, such as scipy.stats.gamma(3.0), but is {self.radius!r}"
+            )
+        low, high = self.radius.support()
+        if not low >= 0.0 or not high > low:
+            raise ValueError(f"`radius` must be a positive law, but its support is [{low:g}, {high:g}]")
+        mass = self._radius_weights.mass
+        if not abs(mass - 1.0) < 1e-9:
+            raise ValueError(f"`radius` must have a density that integrates to 1; the integral found is {mass:.12g}")
+        if isinf(self._radius_weights.mean):
+            raise ValueError("`radius` must have a finite mean, but E|x| diverges for it")
+
+    @cached_property
+    def _radius_weights(self) -> OctaveWeights:
+        low, high = self.radius.support()
+        return weights_of_density(continue_power_tail(self.radius.logpdf), (float(low), float(high)))
+
+    def _weights(self) -> OctaveWeights:
+        return self._radius_weights.normalised()
+
+    def _kernel(self) -> Kernel:
+        return _unit_sphere_profile(self.dim).as_kernel
+
+    def _norms(self, generator: np.random.Generator, n: int) -> np.ndarray:
+        return np.asarray(self.radius.rvs(size=n, random_state=generator), dtype=float)
+
+    @cached_property
+    def tail(self) -> Tail:
+        exponent, constant = self._law_at_zero()
+        if exponent > 1.0 + 1e-6:
+            at_zero = _sphere_at_zero(self.dim) * self._inverse_moment(1)
+            second = -_sphere_at_zero(self.dim) * (self.dim - 3) * self._inverse_moment(3) if exponent > 3.0 + 1e-6 else nan
+            return _smooth_tail(at_zero, 0.0, second)
+        if exponent > 1.0 - 1e-6:
+            return Tail(nan, 1.0)
+        # P(R |u_1| < t) ~ constant t^a E[|u_1|^-a]
+        a = exponent
+        moment = exp(lgamma(self.dim / 2) - lgamma((self.dim - a) / 2)) * gamma((1 - a) / 2) / sqrt(pi)
+        return Tail(constant * moment * a * gamma(a + 1) * dirichlet_eta(a + 1), a)
+
+    def _law_at_zero(self) -> tuple[float, float]:
+        """(a, C) with P(R < t) ~ C t^a as t -> 0, read off octaves far below the bulk; a = inf where the support ends above 0."""
+        if self.radius.support()[0] > 0.0:
+            return inf, 0.0
+        k = np.arange(LOWEST, 0)
+        masses = self._radius_weights.tilted[: k.size].sum(axis=1)
+        good = np.flatnonzero((masses > 1e-290) & (k > -1000))
+        if good.size == 0 or good[0] >= k.size - 21:
+            return inf, 0.0
+        i = int(good[0])
+        a = float(np.log2(masses[i + 20] / masses[i]) / 20.0)
+        return a, float(masses[i] / (2.0 ** (a * k[i]) * (2.0**a - 1.0)))
+
+    def _inverse_moment(self, power: int) -> float:
+        """E[R^-power]."""
+        weights = self._radius_weights.normalised()
+        k = np.arange(LOWEST, LOWEST + weights.tilted.shape[0])
+        with np.errstate(over="ignore"):
+            terms = np.ldexp(weights.tilted @ OCTAVE ** float(-power), -np.maximum(k, 0) - power * np.maximum(k, -320))
+        return float(terms.sum())
+
+    def config(self) -> dict[str, Any]:
+        frozen = self.radius
+        radius = {"name": frozen.dist.name, "args": [float(a) for a in frozen.args], "kwds": dict(frozen.kwds)}
+        return {"law": self.name, "dim": self.dim, "radius": radius}
+
+    def label(self) -> str:
+        inside = ", ".join(f"{a:g}" for a in self.radius.args)
+        return f"Radial(dim={self.dim}, {self.radius.dist.name}({inside}))"
+
+
+LAWS: dict[str, type[Law]] = {law.name: law for law in (Gaussian, Sphere, Ball, StudentT, Laplace, Radial)}
+
+
+def law_from_config(config: dict[str, Any]) -> Law:
+    """The law that ``config()`` described; ValueError where the name is unknown."""
+    given = dict(config)
+    name = arguments.one_of("law", given.pop("law", None), LAWS)
+    if name == Radial.name:
+        radius = given.pop("radius")
+        family = getattr(stats, arguments.one_of("radius", radius["name"], dir(stats)))
+        given["radius"] = family(*radius.get("args", []), **radius.get("kwds", {}))
+    return LAWS[name](**given)
