@@ -4,39 +4,51 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flowsim.problem import Ball, Gaussian, Laplace, Law, PopulationRisk, Profile, Radial, Sphere, Start, StudentT, log_times
+    from flowsim import theory as theory
+    from flowsim.claims import check as check
+    from flowsim.dynamics import Schedule as Schedule
+    from flowsim.dynamics import SciPy as SciPy
+    from flowsim.dynamics import Trajectory as Trajectory
+    from flowsim.dynamics import compare as compare
+    from flowsim.dynamics import gap_order as gap_order
+    from flowsim.dynamics import gradient_descent as gradient_descent
+    from flowsim.dynamics import gradient_flow as gradient_flow
+    from flowsim.dynamics import load as load
+    from flowsim.problem import Ball as Ball
+    from flowsim.problem import Gaussian as Gaussian
+    from flowsim.problem import Laplace as Laplace
+    from flowsim.problem import Law as Law
+    from flowsim.problem import PopulationRisk as PopulationRisk
+    from flowsim.problem import Profile as Profile
+    from flowsim.problem import Radial as Radial
+    from flowsim.problem import Sphere as Sphere
+    from flowsim.problem import Start as Start
+    from flowsim.problem import StudentT as StudentT
+    from flowsim.problem import log_times as log_times
 
 __version__ = "0.1.0"
 
 _ROOMS = {
-    "flowsim.problem": (
-        "Ball",
-        "Gaussian",
-        "Laplace",
-        "Law",
-        "PopulationRisk",
-        "Profile",
-        "Radial",
-        "Sphere",
-        "Start",
-        "StudentT",
-        "log_times",
-    ),
+    "problem": "Ball Gaussian Laplace Law PopulationRisk Profile Radial Sphere Start StudentT log_times",
+    "dynamics": "Schedule SciPy Trajectory compare gap_order gradient_descent gradient_flow load",
+    "claims": "check",
 }
-_HOME = {name: room for room, names in _ROOMS.items() for name in names}
-_SUBPACKAGES = ("claims", "dynamics", "present", "problem", "theory")
+_HOME = {name: room for room, names in _ROOMS.items() for name in names.split()}
 
-__all__ = sorted([*_HOME, "theory"])
+__all__ = [  # noqa: PLE0604 - the names above, by room
+    *_HOME,
+    "theory",
+]
 
 
 def __getattr__(name: str) -> Any:
     """Public names are imported on first use: `import flowsim` loads neither JAX nor matplotlib."""
     if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
-    if name in _SUBPACKAGES:
-        return import_module(f"flowsim.{name}")
+        return getattr(import_module(f"flowsim.{_HOME[name]}"), name)
+    if name == "theory":
+        return import_module("flowsim.theory")
     raise AttributeError(f"module 'flowsim' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,84 @@
+"""A claim: a statement with its source, how it is measured, and the verdict with the numbers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any, Literal
+
+VerdictName = Literal["holds", "violated", "undecided"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One measurement of a claim.
+
+    verdict: "holds", "violated", or "undecided" where the measurement cannot tell.
+    predicted, measured: what theory says and what was found, one line each, with numbers.
+    tolerance: what difference would have changed the verdict, one line.
+    worst: the case that decides: law, depth, start.
+    numbers: anything else, JSON.
+    """
+
+    verdict: VerdictName
+    predicted: str
+    measured: str
+    tolerance: str
+    worst: str = ""
+    numbers: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement about the dynamics that a measurement can contradict.
+
+    name: short and unique; contains "as-printed" where the paper's submitted version is known to be misprinted.
+    statement: LaTeX.  source: paper and number, or "derived" with the module.  setting: laws, depths and starts measured.
+    expected: the verdict a correct program gives.  measure: runs the measurement.
+    """
+
+    name: str
+    statement: str
+    source: str
+    setting: str
+    measure: Callable[[], Finding]
+    expected: VerdictName = "holds"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A claim with its finding. ``as_expected``: the verdict is the one a correct program gives."""
+
+    claim: Claim
+    finding: Finding
+    seconds: float
+
+    @property
+    def as_expected(self) -> bool:
+        return self.finding.verdict == self.claim.expected
+
+    def to_dict(self) -> dict[str, Any]:
+        """One entry of checks.json."""
+        return {
+            "name": self.claim.name,
+            "verdict": self.finding.verdict,
+            "expected": self.claim.expected,
+            "predicted": self.finding.predicted,
+            "measured": self.finding.measured,
+            "tolerance": self.finding.tolerance,
+            "worst": self.finding.worst,
+            "source": self.claim.source,
+            "statement": self.claim.statement,
+            "setting": self.claim.setting,
+            "numbers": self.finding.numbers,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def judge(claim: Claim) -> Verdict:
+    """Measure one claim. A measurement that raises is "undecided", with the error as what was measured."""
+    begin = perf_counter()
+    try:
+        finding = claim.measure()
+    except (ArithmeticError, RuntimeError, ValueError) as error:
+        finding = Finding("undecided", "", f"{type(error).__name__}: {error}", "")
+    return Verdict(claim, finding, perf_counter() - begin)

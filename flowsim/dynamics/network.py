@@ -1,0 +1,275 @@
+r"""Deep linear networks from balanced rank-one starts: the gradient-flow field and the descent map, any depth N.
+
+With h, c of the law, p = c (1 - 2 eps), r and theta of the end-to-end predictor and g = h(r) - c + p cos(theta),
+
+    flow     r' = N r^(2-2/N) g,   s' = -p r^(1-2/N),   s = log tan(theta/2)
+             N = 1 in (q, ell) = (<w, v>, log |w - q v|), regular at r = 0:   q' = p - D q,   ell' = -D,   D = (c - h)/r
+    descent  on W_1 = u z^T, W_j = a u u^T (j >= 2), w = a^(N-1) z:
+             z <- z - eta a^(N-1) G,   a <- a - eta a^(N-2) <G, z>,   G = grad L(w)
+
+Source: Lin, Sun, Zhang 2021, equation 7 and Lemma 3; derivations/deep_flow.py.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Float
+
+from flowsim import arguments
+from flowsim.problem import PopulationRisk, Profile, Start, table
+from flowsim.problem.plane import log_sin, one_minus_cos
+
+Array = Float[np.ndarray, "..."]
+
+MAX_DEPTH = 100
+
+
+class Network(NamedTuple):
+    """One element of a batch: which rows of the force tables are its law's, and its numbers.
+
+    row: first row of the law's table.  split: where the table changes from D to h.
+    pull: c.  signal: p = c (1 - 2 eps).  depth: N, as a float.  ray: +1 on theta = 0, -1 on theta = pi, 0 elsewhere.
+    """
+
+    row: Any
+    split: Any
+    pull: Any
+    signal: Any
+    depth: Any
+    ray: Any
+
+
+class Force(NamedTuple):
+    """h(r), c - h(r) and D(r) = (c - h(r))/r."""
+
+    growth: Any
+    drag: Any
+    ratio: Any
+
+
+def force(tables: Any, network: Network, r: Any) -> Force:
+    """The force of the law at r >= 0. tables: (laws * table.ROWS, table.DEGREE + 1)."""
+    row, t = table.address(lax.bitcast_convert_type(r, jnp.int64), jnp)
+    value = table.horner(tables.at[network.row + row].get(mode="promise_in_bounds"), t)
+    near = r < network.split
+    drag = jnp.where(near, r * value, network.pull - value)
+    return Force(
+        growth=jnp.where(near, network.pull - drag, value),
+        drag=drag,
+        ratio=jnp.where(near, value, drag / jnp.where(near, 1.0, r)),
+    )
+
+
+class Polar(NamedTuple):
+    """r, cos(theta) and 1 - cos(theta) without cancellation."""
+
+    norm: Any
+    cos: Any
+    one_minus_cos: Any
+
+
+def to_polar(network: Network, y: Any) -> Polar:
+    """From the flow's coordinates: (q, ell) for N = 1, (log r, s) for N >= 2; the second is idle on a ray."""
+    one_layer = network.depth == 1.0
+    off_ray = network.ray == 0.0
+    q = jnp.where(one_layer, y[0], 1.0)
+    z = jnp.where(one_layer & off_ray, jnp.exp(jnp.where(one_layer, y[1], 0.0)), 0.0)
+    r1 = jnp.hypot(q, z)
+    safe = jnp.where(r1 > 0.0, r1, 1.0)
+    cos1 = q / safe
+    gap1 = jnp.where(q > 0.0, (z / safe) * (z / (safe + jnp.abs(q))), 1.0 - cos1)
+    s = jnp.where(one_layer, 0.0, y[1])
+    gap2 = jnp.where(off_ray, 2.0 / (1.0 + jnp.exp(-2.0 * s)), 1.0 - network.ray)
+    cos2 = jnp.where(off_ray, -jnp.tanh(s), network.ray)
+    return Polar(
+        norm=jnp.where(one_layer, r1, jnp.exp(jnp.where(one_layer, 0.0, y[0]))),
+        cos=jnp.where(one_layer, cos1, cos2),
+        one_minus_cos=jnp.where(one_layer, gap1, gap2),
+    )
+
+
+def growth_rate(network: Network, push: Force, polar: Polar) -> Any:
+    """g = h - c + p cos(theta), the radial part of -grad L, without cancellation when nearly aligned."""
+    noise = network.pull - network.signal
+    return push.growth - network.pull * polar.one_minus_cos - noise * polar.cos
+
+
+def flow_field(tables: Any, network: Network, y: Any) -> Any:
+    """dy/dt in the coordinates of `to_polar`; shape (2,)."""
+    polar = to_polar(network, y)
+    push = force(tables, network, polar.norm)
+    g = growth_rate(network, push, polar)
+    one_layer = network.depth == 1.0
+    # p - (c - h) cos, written so that nothing cancels when aligned
+    q_rate = network.pull * polar.one_minus_cos + push.growth * polar.cos - (network.pull - network.signal)
+    log_norm = jnp.where(one_layer, 0.0, y[0])
+    turning = jnp.exp(log_norm * (1.0 - 2.0 / network.depth))
+    first = jnp.where(one_layer, q_rate, network.depth * turning * g)
+    second = jnp.where(one_layer, -push.ratio, -network.signal * turning)
+    return jnp.stack([first, jnp.where(network.ray == 0.0, second, 0.0)])
+
+
+class DescentState(NamedTuple):
+    """a, z_parallel, and z_perp = mantissa 2^(-512 shift): it may fall to exp(-10^15) and come back, sign included.
+
+    a: the common singular value of layers 2..N; 1 for N = 1.
+    """
+
+    a: Any
+    parallel: Any
+    mantissa: Any
+    shift: Any
+
+
+SHIFT_BITS = 512
+_UP, _DOWN = 2.0**SHIFT_BITS, 2.0**-SHIFT_BITS
+
+
+def _power(a: Any, n: Any) -> Any:
+    """a^n for whole n in [0, 127], by squaring; 1 for n <= 0."""
+    bits = jnp.maximum(n, 0)
+    out, square = jnp.ones_like(a), a
+    for i in range(7):
+        out = jnp.where((bits >> i) & 1 == 1, out * square, out)
+        square = square * square
+    return out
+
+
+def descent_step(tables: Any, network: Network, step_size: Any, state: DescentState) -> DescentState:
+    """One step of gradient descent on the layers; scalars, or arrays of one shape (``network.depth`` whole here).
+
+    z_perp is multiplied by 1 - sigma, sigma = eta |a^(N-1)| (c - h)/|z|, exactly; -G_parallel = c (1 - cos) + h cos - (c - p).
+    """
+    a, parallel, mantissa, shift = state
+    deep = network.depth > 1
+    u_less = _power(a, network.depth - 2)
+    u = jnp.where(deep, u_less * a, 1.0)
+    size = jnp.abs(u)
+    perp = mantissa * jnp.where(shift == 0, 1.0, jnp.where(shift == 1, _DOWN, 0.0))
+    z_square = parallel * parallel + perp * perp
+    z = jnp.sqrt(z_square)
+    r = size * z
+    row, t = table.address(lax.bitcast_convert_type(r, jnp.int64), jnp)
+    value = table.horner(tables.at[network.row + row].get(mode="promise_in_bounds"), t)
+    near = r < network.split
+    drag = jnp.where(near, r * value, network.pull - value)
+    growth = jnp.where(near, network.pull - drag, value)
+    ratio = jnp.where(near, size * value, drag / z)
+    sign = jnp.where(u < 0.0, -1.0, 1.0)
+    cos = sign * parallel / z
+    misaligned = network.pull * jnp.where(cos > 0.0, perp * perp / (z_square * (1.0 + cos)), 1.0 - cos)
+    noise = network.pull - network.signal
+    mantissa = mantissa * (1.0 - step_size * size * ratio)
+    small = (jnp.abs(mantissa) < _DOWN) & (mantissa != 0.0)
+    large = (jnp.abs(mantissa) > 1.0) & (shift > 0)
+    return DescentState(
+        a=jnp.where(deep, a + step_size * sign * z * u_less * (growth - misaligned - noise * cos), a),
+        parallel=parallel + step_size * u * (misaligned + growth * cos - noise),
+        mantissa=mantissa * jnp.where(small, _UP, jnp.where(large, _DOWN, 1.0)),
+        shift=shift + small.astype(jnp.int64) - large.astype(jnp.int64),
+    )
+
+
+@lru_cache(maxsize=8)
+def stack_tables(profiles: tuple[Profile, ...]) -> Any:
+    """The force tables of a batch's laws as one device array, padded to a power of two so that few shapes are compiled."""
+    padded = 1 << (len(profiles) - 1).bit_length()
+    rows = np.concatenate([profile.force for profile in profiles] + [profiles[0].force] * (padded - len(profiles)))
+    with jax.enable_x64(True):
+        return jnp.asarray(rows)
+
+
+class Batch(NamedTuple):
+    """A batch of runs, flattened: one entry an element.
+
+    tables: the laws' tables.  network: a `Network` of NumPy arrays.  risks: each element's risk.
+    log_norm, s: the starts.  shape: the batch's shape.
+    """
+
+    tables: Any
+    network: Network
+    risks: tuple[PopulationRisk, ...]
+    log_norm: np.ndarray
+    s: np.ndarray
+    shape: tuple[int, ...]
+
+
+def make_batch(risk: Any, start: Start, depth: Any, *others: np.ndarray) -> Batch:
+    """Broadcast risks, starts, depths (and the shapes of ``others``) to one batch.
+
+    risk: a PopulationRisk or a nested sequence of them. Raises ValueError naming the argument that is wrong.
+    """
+    if not isinstance(start, Start):
+        raise ValueError(f"`start` must be a flowsim.Start, but is {start!r}")
+    risks = _risk_array(risk)
+    depths = arguments.whole("depth", depth, low=1, high=MAX_DEPTH)
+    named = {"risk": risks.shape, "start": start.shape, "depth": depths.shape}
+    shapes = [*named.values(), *(np.shape(other) for other in others)]
+    try:
+        shape = np.broadcast_shapes(*shapes)
+    except ValueError:
+        listed = ", ".join(f"`{name}` {given}" for name, given in named.items())
+        extra = "".join(f", and {other}" for other in shapes[3:])
+        raise ValueError(f"the batch's arguments must broadcast, but have the shapes {listed}{extra}") from None
+    flat_risks = tuple(np.broadcast_to(risks, shape).ravel())
+    profiles = tuple(dict.fromkeys(r.profile for r in flat_risks))
+    row = {profile: i * table.ROWS for i, profile in enumerate(profiles)}
+    s = np.broadcast_to(start.log_tan_half_angle, shape).ravel()
+    network = Network(
+        row=np.array([row[r.profile] for r in flat_risks], dtype=np.int32),
+        split=np.array([r.profile.split for r in flat_risks]),
+        pull=np.array([r.pull for r in flat_risks]),
+        signal=np.array([r.signal for r in flat_risks]),
+        depth=np.broadcast_to(depths, shape).ravel().astype(np.float64),
+        ray=np.where(np.isinf(s), -np.sign(s), 0.0),
+    )
+    log_norm = np.log(np.broadcast_to(start.norm, shape).ravel())
+    return Batch(stack_tables(profiles), network, flat_risks, log_norm, s, shape)
+
+
+def _risk_array(risk: Any) -> np.ndarray:
+    if isinstance(risk, PopulationRisk):
+        out = np.empty((), dtype=object)
+        out[()] = risk
+        return out
+    if isinstance(risk, Sequence) or (isinstance(risk, np.ndarray) and risk.dtype == object):
+        out = np.array(risk, dtype=object)
+        if out.size and all(isinstance(r, PopulationRisk) for r in out.ravel()):
+            return out
+    raise ValueError(f"`risk` must be a flowsim.PopulationRisk or a sequence of them, but is {risk!r}")
+
+
+class Velocity(NamedTuple):
+    """Rates of change along the flow: r', theta', s', q' = d<w, v>/dt and ell' = d log|w - q v|/dt."""
+
+    norm: Array
+    angle: Array
+    log_tan_half_angle: Array
+    parallel: Array
+    log_perp: Array
+
+
+def velocity(risk: PopulationRisk, log_norm: Array, s: Array, depth: Array) -> Velocity:
+    """The flow's velocity from log r and s, which do not underflow; see `flow_velocity`."""
+    gap = one_minus_cos(s)
+    cos, sin = 1.0 - gap, np.exp(log_sin(s))
+    r = np.exp(log_norm)
+    g = risk.growth(r) - risk.pull * gap - (risk.pull - risk.signal) * cos
+    turning = np.exp(log_norm * (1.0 - 2.0 / depth))
+    r_rate, s_rate = depth * r * turning * g, -risk.signal * turning
+    return Velocity(r_rate, s_rate * sin, s_rate, r_rate * cos - r * s_rate * sin**2, depth * turning * g + s_rate * cos)
+
+
+def flow_velocity(risk: PopulationRisk, norm: Any, angle: Any, depth: Any) -> Velocity:
+    """r' = N r^(2-2/N) g, theta' = s' sin(theta), s' = -p r^(1-2/N), q' = r' cos - r theta' sin, ell' = r'/r + theta' cot(theta).
+
+    norm, angle, depth: arrays that broadcast. NumPy, from the risk itself: what the integrated field is tested against.
+    """
+    start = Start(norm, angle)
+    depth = arguments.whole("depth", depth, low=1, high=MAX_DEPTH).astype(float)
+    return velocity(risk, np.log(start.norm), start.log_tan_half_angle, depth)

@@ -1,0 +1,286 @@
+"""What a run returns: the predictor's path in coordinates that do not saturate, with status, provenance and a file format."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+
+from flowsim import arguments
+from flowsim.problem.plane import angle_of, one_minus_cos
+from flowsim.problem.risk import PopulationRisk, risk_from_config
+
+if TYPE_CHECKING:
+    import xarray
+
+Array = Float[np.ndarray, "..."]
+
+STATUS = {
+    "ok": "reached the last time asked for",
+    "step_cap": "the solver used all its steps before the last time; raise max_steps or, where the problem is stiff, take Kvaerno5 or SciPy('Radau')",
+    "non_finite": "the solver met a non-finite value; later times are nan",
+    "solver_failed": "the solver gave up before the last time; later times are nan",
+    "overflow": "the iterates left the double range; a smaller step size avoids it",
+    "saddle": "the run falls into the saddle at w = 0; log_norm tells how far",
+    "stopped": "interrupted; what was reached is kept, the rest is nan",
+}
+FORMAT = "flowsim trajectory 1"
+FAILED = ("step_cap", "non_finite", "solver_failed", "overflow", "stopped")
+
+_UNITS = {
+    "log_norm": ("1", "log |w|, w the end-to-end predictor"),
+    "norm": ("1", "|w|"),
+    "log_tan_half_angle": ("1", "log tan(theta/2), theta the angle between w and v"),
+    "angle": ("rad", "angle theta between w and v"),
+    "risk": ("1", "population risk"),
+    "error_rate": ("1", "probability of a wrong sign"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """The path of one run, or of a batch of runs of leading shape ``shape``, at T recorded times.
+
+    kind: "flow" or "descent".
+    time: (T,) for a flow; (..., T), time = eta k, for a descent.  step: (T,), k, or None for a flow.
+    log_norm: log |w|, (..., T).  log_tan_half_angle: s = log tan(theta/2), (..., T); both are nan where a run did not get.
+    side: (..., T), the sign of w's part across v relative to the start (descent only; flows never change it).
+    status: (...) names out of `STATUS`.  depth: (...).  risks: (...) PopulationRisk objects.
+    config: how to run it again; everything JSON.
+    """
+
+    kind: Literal["flow", "descent"]
+    time: Array
+    step: Int[np.ndarray, "time"] | None
+    log_norm: Array
+    log_tan_half_angle: Array
+    side: Array | None
+    status: Shaped[np.ndarray, "..."]
+    depth: Shaped[np.ndarray, "..."]
+    risks: np.ndarray
+    config: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The batch's shape; () for a single run."""
+        return self.log_norm.shape[:-1]
+
+    @property
+    def norm(self) -> Array:
+        """|w|; inf or 0 where it leaves the double range (log_norm does not)."""
+        with np.errstate(over="ignore", under="ignore"):
+            return np.exp(self.log_norm)
+
+    @property
+    def angle(self) -> Array:
+        """theta in radians; 0 where it is below 5e-324 (log_tan_half_angle still tells it)."""
+        return angle_of(self.log_tan_half_angle)
+
+    @property
+    def one_minus_cos(self) -> Array:
+        """1 - cos(theta), without cancellation."""
+        return one_minus_cos(self.log_tan_half_angle)
+
+    @property
+    def risk(self) -> Array:
+        """L(w) at each recorded time."""
+        out = np.full(self.log_norm.shape, np.nan)
+        norm, gap = self.norm, self.one_minus_cos
+        for risk, index in self._by_risk():
+            good = np.isfinite(norm[index]) & ~np.isnan(gap[index])
+            values = risk.value_at(np.where(good, norm[index], 1.0), np.where(good, gap[index], 0.0))
+            out[index] = np.where(good, values, np.nan)
+        return out
+
+    @property
+    def error_rate(self) -> Array:
+        """theta/pi, with label noise eps + (1 - 2 eps) theta/pi."""
+        out = np.full(self.log_norm.shape, np.nan)
+        for risk, index in self._by_risk():
+            out[index] = risk.label_noise + (1.0 - 2.0 * risk.label_noise) * self.angle[index] / np.pi
+        return out
+
+    def _by_risk(self) -> Iterator[tuple[PopulationRisk, Any]]:
+        for risk in dict.fromkeys(self.risks.ravel()):
+            yield risk, (np.equal(self.risks, risk) if self.shape else ...)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every run of the batch reached the last time."""
+        return not np.isin(self.status, FAILED).any()
+
+    @property
+    def message(self) -> str:
+        """One sentence for each status in the batch, with what to do about it."""
+        names, counts = np.unique(self.status, return_counts=True)
+        many = self.status.size > 1
+        return "; ".join(f"{f'{n} of {self.status.size} runs: ' if many else ''}{STATUS[str(s)]}" for s, n in zip(names, counts, strict=True))
+
+    def require_ok(self) -> None:
+        """RuntimeError with the message unless every run reached the last time."""
+        if not self.ok:
+            raise RuntimeError(f"this run has no rate: {self.message}")
+
+    def local_exponent(self, quantity: Literal["direction", "norm", "risk"] = "direction") -> Array:
+        """d log X / d log t of X = -s, r or L, shape (..., T).
+
+        A flow's is exact, t X'/X with X' from the field; a descent's is the central difference of the records. RuntimeError on a failed run.
+        """
+        arguments.one_of("quantity", quantity, ("direction", "norm", "risk"))
+        self.require_ok()
+        if self.kind == "descent":
+            values = {"direction": -self.log_tan_half_angle, "norm": self.norm, "risk": self.risk}[quantity]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                x, y = np.broadcast_to(np.log(self.time), values.shape), np.log(values)
+                return np.gradient(y, axis=-1) / np.gradient(x, axis=-1)
+        from flowsim.dynamics.network import velocity
+
+        out = np.full(self.log_norm.shape, np.nan)
+        for risk, index in self._by_risk():
+            log_norm, s = self.log_norm[index], self.log_tan_half_angle[index]
+            depth = self.depth[index][..., None].astype(float)
+            v = velocity(risk, log_norm, s, depth)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                if quantity == "direction":
+                    out[index] = self.time * v.log_tan_half_angle / s
+                elif quantity == "norm":
+                    out[index] = self.time * v.norm / np.exp(log_norm)
+                else:
+                    gap, norm = one_minus_cos(s), np.exp(log_norm)
+                    noise = 2.0 * risk.label_noise
+                    along = -risk.growth(norm) + risk.pull * (gap + noise * (1.0 - gap))
+                    across = risk.signal * norm * gap * (2.0 - gap) * v.log_tan_half_angle
+                    out[index] = self.time * (along * v.norm + across) / risk.value_at(norm, gap)
+        return out
+
+    def __getitem__(self, index: Any) -> "Trajectory":
+        """The runs at ``index`` of the batch."""
+        if not self.shape:
+            raise ValueError("a single run has no batch to index")
+        take = lambda x: np.asarray(x[index])  # noqa: E731
+        risks = np.empty(take(self.depth).shape, dtype=object)
+        risks[...] = self.risks[index]
+        return Trajectory(
+            self.kind,
+            take(self.time) if self.time.ndim > 1 else self.time,
+            self.step,
+            take(self.log_norm),
+            take(self.log_tan_half_angle),
+            None if self.side is None else take(self.side),
+            take(self.status),
+            take(self.depth),
+            risks,
+            {**self.config, "taken_from_batch": str(index)},
+        )
+
+    def __str__(self) -> str:
+        """Six lines: what ran, how far, where it ended."""
+        runs = f"{self.status.size} runs, shape {self.shape}" if self.shape else "one run"
+        laws = list(dict.fromkeys(r.label() for r in self.risks.ravel()))
+        depths = sorted({int(d) for d in self.depth.ravel()})
+        last = np.moveaxis(np.stack([self.log_norm, self.log_tan_half_angle]), -1, 0)[-1].reshape(2, -1)
+        span = f"t = {float(np.nanmin(self.time)):.4g} .. {float(np.nanmax(self.time)):.6g}"
+        steps = "" if self.step is None else f", k = {int(self.step[0])} .. {int(self.step[-1]):.6g}"
+        ends = "" if last.shape[1] == 1 else " (first run)"
+        return "\n".join(
+            [
+                f"{self.kind} of depth {', '.join(map(str, depths))}: {runs}, {self.log_norm.shape[-1]} records",
+                f"law     {'; '.join(laws[:3])}{' ...' if len(laws) > 3 else ''}",
+                f"span    {span}{steps}",
+                f"norm    {float(self.norm[..., 0].flat[0]):.6g} -> {float(np.exp(last[0, 0])):.6g}{ends}",
+                f"s       {float(self.log_tan_half_angle[..., 0].flat[0]):.6g} -> {last[1, 0]:.9g}   (s = log tan(theta/2)){ends}",
+                f"status  {self.message}",
+            ]
+        )
+
+    def to_xarray(self) -> "xarray.Dataset":
+        """An xarray Dataset with units and long names; attrs hold the configuration as JSON."""
+        import xarray
+
+        batch = tuple(f"batch_{i}" for i in range(len(self.shape)))
+        data: dict[str, Any] = {}
+        for name, (unit, long_name) in _UNITS.items():
+            data[name] = ((*batch, "record"), getattr(self, name), {"units": unit, "long_name": long_name})
+        if self.side is not None:
+            data["side"] = ((*batch, "record"), self.side, {"units": "1", "long_name": "sign of the part of w across v"})
+        names = list(STATUS)
+        codes = np.array([names.index(str(s)) for s in self.status.ravel()], dtype=np.int8).reshape(self.shape)
+        meanings = {"flag_values": np.arange(len(names), dtype=np.int8), "flag_meanings": " ".join(names)}
+        data["status"] = (batch, codes, {"long_name": "how the run ended", **meanings})
+        data["depth"] = (batch, self.depth.astype(np.int64), {"units": "1", "long_name": "number of layers N"})
+        time_dims = (*batch, "record") if self.time.ndim > 1 else ("record",)
+        coords: dict[str, Any] = {"time": (time_dims, self.time, {"units": "1", "long_name": "time; eta k for a descent"})}
+        if self.step is not None:
+            coords["step"] = ("record", self.step, {"units": "1", "long_name": "number of steps k"})
+        laws = json.dumps([r.config() for r in self.risks.ravel()] if self.shape else self.risks[()].config())
+        attrs = {"format": FORMAT, "kind": self.kind, "risk": laws, "config": json.dumps(self.config)}
+        return xarray.Dataset(data, coords=coords, attrs=attrs)
+
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Write a netCDF file, whole or not at all; returns its path. OSError naming the path where it cannot be written."""
+        target = Path(path)
+        part = target.with_name(target.name + ".part")
+        try:
+            self.to_xarray().to_netcdf(part, engine="h5netcdf")
+            part.replace(target)
+        except OSError as error:
+            part.unlink(missing_ok=True) if part.parent.is_dir() else None
+            raise OSError(f"cannot write {str(target)!r}: {error.strerror or error}") from error
+        return target
+
+
+def load(path: str | PathLike[str]) -> Trajectory:
+    """Read a run that `Trajectory.save` wrote. FileNotFoundError, or ValueError where it is not one of ours or is cut short."""
+    import xarray
+
+    source = Path(path)
+    if not source.is_file():
+        raise FileNotFoundError(f"no such file: {str(source)!r}")
+    try:
+        with xarray.open_dataset(source, engine="h5netcdf") as opened:
+            data = opened.load()
+    except Exception as error:
+        raise ValueError(f"{str(source)!r} is not a flowsim run, or is cut short ({type(error).__name__}: {error})") from error
+    if data.attrs.get("format") != FORMAT:
+        raise ValueError(f"{str(source)!r} is a netCDF file but not a flowsim run (no {FORMAT!r} in its attributes)")
+    try:
+        return _from_xarray(data)
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{str(source)!r} is a flowsim run with parts missing ({type(error).__name__}: {error})") from error
+
+
+def _from_xarray(data: "xarray.Dataset") -> Trajectory:
+    config = json.loads(data.attrs["risk"])
+    depth = np.asarray(data["depth"].values)
+    risks = np.empty(depth.shape, dtype=object)
+    if isinstance(config, list):
+        made = {text: risk_from_config(json.loads(text)) for text in dict.fromkeys(json.dumps(c) for c in config)}
+        risks[...] = np.array([made[json.dumps(c)] for c in config], dtype=object).reshape(depth.shape)
+    else:
+        risks[()] = risk_from_config(config)
+    names = np.array(list(STATUS))
+    return Trajectory(
+        data.attrs["kind"],
+        np.asarray(data["time"].values),
+        np.asarray(data["step"].values) if "step" in data.coords else None,
+        np.asarray(data["log_norm"].values),
+        np.asarray(data["log_tan_half_angle"].values),
+        np.asarray(data["side"].values) if "side" in data else None,
+        np.asarray(names[np.asarray(data["status"].values, dtype=int)]),
+        depth,
+        risks,
+        json.loads(data.attrs["config"]),
+    )
+
+
+@lru_cache(maxsize=1)
+def versions() -> dict[str, str]:
+    """The versions of what a number depends on, for a run's configuration."""
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("flowsim", "jax", "diffrax", "scipy", "numpy")}
