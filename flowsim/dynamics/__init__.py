@@ -3,8 +3,9 @@
 from flowsim.dynamics.compare import Comparison, GapOrder, compare, gap_order
 from flowsim.dynamics.descent import Schedule, gradient_descent, log_steps
 from flowsim.dynamics.flow import SOLVERS, SciPy, gradient_flow
-from flowsim.dynamics.network import Velocity, flow_velocity
+from flowsim.dynamics.network import Velocity, flow_velocity, velocity
 from flowsim.dynamics.trajectory import Trajectory, load
+from flowsim.dynamics.turning import Turning, turning_point
 
 __all__ = [
     "SOLVERS",
@@ -13,6 +14,7 @@ __all__ = [
     "Schedule",
     "SciPy",
     "Trajectory",
+    "Turning",
     "Velocity",
     "compare",
     "flow_velocity",
@@ -21,4 +23,6 @@ __all__ = [
     "gradient_flow",
     "load",
     "log_steps",
+    "turning_point",
+    "velocity",
 ]

@@ -293,9 +293,7 @@ class _StepCap(Exception):
     """Raised out of `solve_ivp`, which has no cap of its own."""
 
 
-def _one_scipy(
-    tables: Any, task: _Task, solver: SciPy, tolerance: float, cap: int, progress: Progress
-) -> tuple[np.ndarray, int, int]:
+def _one_scipy(tables: Any, task: _Task, solver: SciPy, tolerance: float, cap: int, progress: Progress) -> tuple[np.ndarray, int, int]:
     calls, reached = 0, 0.0
     out = np.full((task.tau.size, 2), np.nan)
     if task.tau[-1] == 0.0:

@@ -22,7 +22,7 @@ Array = Float[np.ndarray, "..."]
 
 STATUS = {
     "ok": "reached the last time asked for",
-    "step_cap": "the solver used all its steps before the last time; raise max_steps or, where the problem is stiff, take Kvaerno5 or SciPy('Radau')",
+    "step_cap": "the solver used all its steps before the last time; raise max_steps or take a stiff solver such as Kvaerno5",
     "non_finite": "the solver met a non-finite value; later times are nan",
     "solver_failed": "the solver gave up before the last time; later times are nan",
     "overflow": "the iterates left the double range; a smaller step size avoids it",
@@ -119,7 +119,9 @@ class Trajectory:
         """One sentence for each status in the batch, with what to do about it."""
         names, counts = np.unique(self.status, return_counts=True)
         many = self.status.size > 1
-        return "; ".join(f"{f'{n} of {self.status.size} runs: ' if many else ''}{STATUS[str(s)]}" for s, n in zip(names, counts, strict=True))
+        return "; ".join(
+            f"{f'{n} of {self.status.size} runs: ' if many else ''}{STATUS[str(s)]}" for s, n in zip(names, counts, strict=True)
+        )
 
     def require_ok(self) -> None:
         """RuntimeError with the message unless every run reached the last time."""
@@ -129,7 +131,8 @@ class Trajectory:
     def local_exponent(self, quantity: Literal["direction", "norm", "risk"] = "direction") -> Array:
         """d log X / d log t of X = -s, r or L, shape (..., T).
 
-        A flow's is exact, t X'/X with X' from the field; a descent's is the central difference of the records. RuntimeError on a failed run.
+        A flow's is exact, t X'/X with X' from the field; a descent's is the central difference of the records.
+        RuntimeError on a failed run.
         """
         arguments.one_of("quantity", quantity, ("direction", "norm", "risk"))
         self.require_ok()

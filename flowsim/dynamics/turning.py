@@ -1,0 +1,54 @@
+"""The end of the first phase: when the norm of a flow stops falling."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from flowsim.dynamics.flow import gradient_flow
+from flowsim.dynamics.network import velocity
+from flowsim.dynamics.trajectory import Trajectory
+from flowsim.problem import PopulationRisk, Start
+
+
+class Turning(NamedTuple):
+    """T, r(T) and s(T) where r' = 0 for the only time; the start itself where the norm grows from the beginning."""
+
+    time: float
+    norm: float
+    log_tan_half_angle: float
+
+
+_COUNT = 64
+_ROUNDS = 5
+
+
+def turning_point(risk: PopulationRisk, start: Start, depth: int) -> Turning:
+    """Where h(r) = c (1 - cos theta) along the flow of a single start; T to about 1e-10 relative.
+
+    The sign of r' is followed on ever finer times. RuntimeError where the norm never stops falling (theta = pi, N >= 2).
+    Source: Lin, Sun, Zhang 2021, Lemma 2 (there is at most one such time).
+    """
+    if start.shape:
+        raise ValueError(f"`start` must be a single start, but is a batch of shape {start.shape}")
+    begin = Turning(0.0, float(start.norm), float(start.log_tan_half_angle))
+    if velocity(risk, np.log(start.norm), start.log_tan_half_angle, np.asarray(float(depth))).norm >= 0.0:
+        return begin
+    time_scale = max(begin.norm, 1e-30) ** (2.0 / depth - 1.0) / risk.pull
+    times = time_scale * np.geomspace(1e-8, 1e40, 12 * _COUNT)
+    low = 0.0
+    for _ in range(_ROUNDS):
+        flow = gradient_flow(risk, start, times, depth, rtol=1e-12)
+        rising = np.flatnonzero(_norm_rate(flow) >= 0.0)
+        if rising.size == 0:
+            raise RuntimeError("the norm falls at all times: this start has no turning point")
+        i = int(rising[0])
+        low, high = (float(times[i - 1]) if i else low), float(times[i])
+        best = Turning(high, float(flow.norm[i]), float(flow.log_tan_half_angle[i]))
+        if high - low <= 1e-11 * high:
+            break
+        times = np.unique(np.linspace(low, high, _COUNT + 1)[1:])
+    return best
+
+
+def _norm_rate(flow: Trajectory) -> np.ndarray:
+    return velocity(flow.risks[()], flow.log_norm, flow.log_tan_half_angle, flow.depth.astype(float)).norm

@@ -1,0 +1,280 @@
+r"""The bounds of the paper on the flow's direction and norm, with printed and derived constants told apart.
+
+All bounds on the direction read cos theta >= 1 - 2/(exp(E) + 1), that is E(t) <= -2 s(t) with s = log tan(theta/2); here they are
+E itself, which does not overflow. c0 = pi c, c the pull. The paper's 0.6 is 2 * 0.3, and 0.3 is above r h(r) <= 0.2785.
+
+Source: Lin, Sun, Zhang, Faster Directional Convergence of Linear Neural Networks under Spherically Symmetric Data (NeurIPS 2021,
+submitted version); the derived constants: derivations/bounds.py.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from math import pi, sqrt
+from typing import Any, ClassVar
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import lambertw
+
+from flowsim import arguments
+from flowsim.problem.plane import one_minus_cos
+from flowsim.theory.states import checked_phases, checked_state, noise_free_risk, population_risk, single_depth
+
+Array = Float[np.ndarray, "..."]
+
+SIX_TENTHS = 0.6
+"""The paper's bound on (r^2)' at N = 1, and on (r^(2/N))' at any depth; the sharp one is 2 W(1/e) = 0.5569."""
+
+GROWTH_CONSTANT_PRINTED = 0.2785
+GROWTH_CONSTANT = float(lambertw(np.exp(-1.0)).real)
+"""W(1/e) = 0.27846..., the largest value of z/(1 + exp(z))."""
+
+
+def growth_bound(r: Any, variant: Any = "as_derived") -> Array:
+    """h(r) <= W(1/e)/r for every law. r: norms, positive; any shape, which is the result's.
+
+    variant: "as_derived", the sharp constant W(1/e) = 0.27846..., or "as_printed", 0.2785. Source: the paper's Lemma 1.
+    """
+    constants = {"as_derived": GROWTH_CONSTANT, "as_printed": GROWTH_CONSTANT_PRINTED}
+    constant = constants[arguments.one_of("variant", variant, constants)]
+    return np.asarray(constant / arguments.reals("r", r, low=0.0, strict=True))
+
+
+class DirectionBound(ABC):
+    """A bound E(t) on -2 s(t) along the flow from ``start``. Fields are checked when the bound is made; times when it is asked.
+
+    sense: "at least" where E <= -2 s, "at most" where E >= -2 s.
+    """
+
+    start: Any
+    sense: ClassVar[str] = "at least"
+
+    @abstractmethod
+    def _exponent(self, t: Array) -> Any:
+        """E at checked times."""
+
+    def exponent(self, t: Any) -> Array:
+        """E(t), a bound on -2 s(t). t: times from start.time on, any shape, which is the result's; earlier ones raise ValueError."""
+        return np.asarray(self._exponent(arguments.reals("t", t, low=self.start.time)))
+
+    def log_tan_half_angle(self, t: Any) -> Array:
+        """-E/2: s is at most this where the sense is "at least"."""
+        return np.asarray(-0.5 * self.exponent(t))
+
+    def one_minus_cos(self, t: Any) -> Array:
+        """2/(exp(E) + 1), the bound on 1 - cos theta; 0 where exp(E) overflows."""
+        return np.asarray(one_minus_cos(self.log_tan_half_angle(t)))
+
+
+@dataclass(frozen=True)
+class _TwoPhases(DirectionBound):
+    """What Theorems 1 and 5 share: one bound up to the turning time T, another from there; start and turning become `State`s."""
+
+    risk: Any
+    start: Any
+    turning: Any = None
+
+    def _check(self) -> None:
+        start, turning = checked_phases(noise_free_risk(self.risk), self.start, self.turning)
+        object.__setattr__(self, "start", start)
+        object.__setattr__(self, "turning", turning)
+
+    def _exponent(self, t: Array) -> Any:
+        first = self._first(np.minimum(t, self.turning.time) - self.start.time)
+        second = self._second(np.maximum(t - self.turning.time, 0.0))
+        return np.where(t < self.turning.time, first, second)
+
+    @abstractmethod
+    def _first(self, elapsed: Any) -> Any:
+        """E at time start.time + elapsed <= T."""
+
+    @abstractmethod
+    def _second(self, elapsed: Any) -> Any:
+        """E at time T + elapsed."""
+
+
+@dataclass(frozen=True)
+class Theorem1(_TwoPhases):
+    """N = 1. t <= T: E = A1 t + B1.  t >= T: E = A2 sqrt(t - T + C2) + B2.
+
+    A1 = 2 c0/(pi r(0)), B1 = -2 s(0), C2 = r(T)^2/0.6, B2 = -2 s(T) - 4 c0 r(T)/(0.6 pi), A2 = 4 c0/(pi sqrt(0.6)).
+
+    risk: a `PopulationRisk` without label noise.
+    start: (t, r, s) where the bound starts, `State` or a triple; the t of the formulas counts from there. A later state of a run
+        restarts the bound, as the paper's figure 1 does.
+    turning: (T, r(T), s(T)) where the norm stops falling; may be left out where it grows from the start on.
+    variant: "as_derived", or "misread", which takes A2 for 4 c0/sqrt(0.6 pi), as the printed line can be read. That bound is false.
+
+    Raises ValueError where an argument is not what it must be. Source: the paper's Theorem 1.
+    """
+
+    variant: Any = "as_derived"
+
+    def __post_init__(self) -> None:
+        self._check()
+        arguments.one_of("variant", self.variant, ("as_derived", "misread"))
+
+    @property
+    def first_slope(self) -> float:
+        """A1 = 2 c0/(pi r(0)) = 2 c/r(0)."""
+        return 2.0 * self.risk.pull / self.start.norm
+
+    @property
+    def second_factor(self) -> float:
+        """A2, per square root of time."""
+        c0 = pi * self.risk.pull
+        return 4.0 * c0 / (sqrt(SIX_TENTHS * pi) if self.variant == "misread" else pi * sqrt(SIX_TENTHS))
+
+    def _first(self, elapsed: Any) -> Any:
+        return self.first_slope * elapsed - 2.0 * self.start.log_tan_half_angle
+
+    def _second(self, elapsed: Any) -> Any:
+        turn = self.turning
+        offset = turn.norm**2 / SIX_TENTHS
+        constant = -2.0 * turn.log_tan_half_angle - 4.0 * self.risk.pull * turn.norm / SIX_TENTHS
+        return self.second_factor * np.sqrt(elapsed + offset) + constant
+
+
+@dataclass(frozen=True)
+class Theorem5(_TwoPhases):
+    """N > 2. t <= T: E = log C1 + alpha log(A1 t/B1 + 1).  t >= T: E = A2 (t - T) + B2.
+
+    A1 = (N-2) c0, B1 = r(0)^(2/N-1), C1 = (1 + cos theta(0))/(1 - cos theta(0)) = exp(-2 s(0)), B2 = -2 s(T).
+
+    depth: N, 3 or more (two layers: see `two_layer_direction`).
+    risk, start, turning: as in `Theorem1`.
+    variant: "as_derived" has alpha = 2/(pi (N-2)) and A2 = 2 c0 r(T)^(1-2/N)/pi; "as_printed" has alpha = 2 c0/pi and
+        A2 = 2 c0 r(T)^(2-2/N)/pi, both of which fail on some starts.
+
+    Raises ValueError where an argument is not what it must be. Source: the paper's Theorem 5.
+    """
+
+    depth: Any = 3
+    variant: Any = "as_derived"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "depth", single_depth(self.depth, low=3))
+        self._check()
+        arguments.one_of("variant", self.variant, ("as_derived", "as_printed"))
+
+    @property
+    def first_power(self) -> float:
+        """alpha."""
+        return 2.0 * self.risk.pull if self.variant == "as_printed" else 2.0 / (pi * (self.depth - 2))
+
+    @property
+    def second_slope(self) -> float:
+        """A2."""
+        printed = self.variant == "as_printed"
+        return 2.0 * self.risk.pull * self.turning.norm ** ((2.0 if printed else 1.0) - 2.0 / self.depth)
+
+    def _first(self, elapsed: Any) -> Any:
+        rate = (self.depth - 2) * pi * self.risk.pull * self.start.norm ** (1.0 - 2.0 / self.depth)
+        return self.first_power * np.log1p(rate * elapsed) - 2.0 * self.start.log_tan_half_angle
+
+    def _second(self, elapsed: Any) -> Any:
+        return self.second_slope * elapsed - 2.0 * self.turning.log_tan_half_angle
+
+
+@dataclass(frozen=True)
+class Theorem5Upper(DirectionBound):
+    """N > 2, from above: -2 s <= E = F [ (0.6 t + D)^(N/2) - D^(N/2) ] - 2 s(0), D = r(0)^(2/N), F = 4 c0/(0.6 N pi).
+
+    risk, start, depth: as in `Theorem5`. inf where the power overflows. Source: the paper's Theorem 5.
+    """
+
+    risk: Any
+    start: Any
+    depth: Any = 3
+    sense: ClassVar[str] = "at most"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "depth", single_depth(self.depth, low=3))
+        noise_free_risk(self.risk)
+        object.__setattr__(self, "start", checked_state("start", self.start))
+
+    def _exponent(self, t: Array) -> Any:
+        factor = 4.0 * self.risk.pull / (SIX_TENTHS * self.depth)
+        ratio = SIX_TENTHS * (t - self.start.time) / self.start.norm ** (2.0 / self.depth)
+        with np.errstate(over="ignore"):
+            # D^(N/2) = r(0); expm1 keeps early times, where the two powers nearly agree
+            grown = self.start.norm * np.expm1(0.5 * self.depth * np.log1p(ratio))
+        return factor * grown - 2.0 * self.start.log_tan_half_angle
+
+
+@dataclass(frozen=True)
+class Lemma4:
+    """N > 2: (r(0)^(2/N) + 0.6 t)^(N/2) >= r(t) >= (r(0)^(2/N-1) + (N-2) k t)^(-N/(N-2)).
+
+    risk, start, depth: as in `Theorem5`.
+    variant: k = c0 "as_printed", k = 2 c0/pi "as_derived", which is smaller; both bounds are right.
+
+    Source: the paper's Lemma 4.
+    """
+
+    risk: Any
+    start: Any
+    depth: Any = 3
+    variant: Any = "as_derived"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "depth", single_depth(self.depth, low=3))
+        noise_free_risk(self.risk)
+        object.__setattr__(self, "start", checked_state("start", self.start))
+        arguments.one_of("variant", self.variant, ("as_derived", "as_printed"))
+
+    def upper(self, t: Any) -> Array:
+        """The ceiling of the norm at times t from start.time on; any shape, which is the result's."""
+        elapsed = arguments.reals("t", t, low=self.start.time) - self.start.time
+        with np.errstate(over="ignore"):
+            return np.asarray((self.start.norm ** (2.0 / self.depth) + SIX_TENTHS * elapsed) ** (0.5 * self.depth))
+
+    def lower(self, t: Any) -> Array:
+        """The floor of the norm at times t from start.time on; any shape, which is the result's."""
+        elapsed = arguments.reals("t", t, low=self.start.time) - self.start.time
+        speed = self.risk.pull * (pi if self.variant == "as_printed" else 2.0)
+        base = self.start.norm ** (2.0 / self.depth - 1.0)
+        return np.asarray((base + (self.depth - 2) * speed * elapsed) ** (-self.depth / (self.depth - 2)))
+
+
+def norm_floor(start: Any, depth: Any) -> float:
+    """r(t) >= r(0) ((1 + cos theta(0))/2)^N = r(0) (1 + exp(2 s(0)))^-N, at every time and depth.
+
+    start: `State` or triple (t, r, s). Source: derived, derivations/bounds.py; not in the paper.
+    """
+    state = checked_state("start", start)
+    layers = single_depth(depth)
+    return float(state.norm * np.exp(-layers * np.logaddexp(0.0, 2.0 * state.log_tan_half_angle)))
+
+
+def two_layer_direction(risk: Any, start: Any, t: Any) -> Array:
+    """N = 2, exactly: s(t) = s(0) - c t, with label noise c (1 - 2 eps) in place of c.
+
+    start: `State` or triple (t, r, s). t: times from the start's on, any shape, which is the result's. Source: derived; in the place
+    of Theorem 5, which does not cover two layers.
+    """
+    pull = population_risk(risk).signal
+    state = checked_state("start", start)
+    elapsed = arguments.reals("t", t, low=state.time) - state.time
+    return np.asarray(state.log_tan_half_angle - pull * elapsed)
+
+
+def descent_cosine_bound(risk: Any, start: Any, step_sizes: Any) -> Array:
+    """Theorem 2, gradient descent at N = 1 while cos theta < 0: cos theta(n) >= 1 - (1 - cos theta(0)) exp(-B S_n).
+
+    S_n = sum over k < n of eta_k / sqrt(A + sum over i <= k of eta_i^2), A = r(0)^2/c0^2, B = (1 + cos theta(0))/pi.
+
+    step_sizes: (n,), positive. Returns the bound after 0, 1, ..., n steps; it speaks of the steps up to which cos theta < 0. ValueError
+    where cos theta(0) is not negative. Source: the paper's Theorem 2.
+    """
+    state, c0 = checked_state("start", start), pi * noise_free_risk(risk).pull
+    eta = arguments.reals("step_sizes", step_sizes, low=0.0, strict=True)
+    if eta.ndim != 1:
+        raise ValueError(f"`step_sizes` must have shape (n,), but has shape {eta.shape}")
+    if state.one_minus_cos <= 1.0:
+        raise ValueError(f"`start` must have cos theta < 0 for Theorem 2, but has {1.0 - state.one_minus_cos:.6g}")
+    terms = eta / np.sqrt((state.norm / c0) ** 2 + np.cumsum(eta**2))
+    total = np.concatenate([[0.0], np.cumsum(terms)])
+    # 1 + cos theta = 2/(1 + exp(2 s)), which 2 - (1 - cos theta) would round away near theta = pi
+    one_plus_cos = 2.0 / (1.0 + np.exp(2.0 * state.log_tan_half_angle)) if state.log_tan_half_angle < 350.0 else 0.0
+    return 1.0 - state.one_minus_cos * np.exp(-one_plus_cos / pi * total)
