@@ -35,8 +35,27 @@ _ROOMS = {
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names.split()}
 
-__all__ = [  # noqa: PLE0604 - the names above, by room
-    *_HOME,
+__all__ = [
+    "Ball",
+    "Gaussian",
+    "Laplace",
+    "Law",
+    "PopulationRisk",
+    "Profile",
+    "Radial",
+    "Schedule",
+    "SciPy",
+    "Sphere",
+    "Start",
+    "StudentT",
+    "Trajectory",
+    "check",
+    "compare",
+    "gap_order",
+    "gradient_descent",
+    "gradient_flow",
+    "load",
+    "log_times",
     "theory",
 ]
 

@@ -106,7 +106,7 @@ def _measure_direction_speed() -> Finding:
 
 
 def _rising(run: Trajectory) -> np.ndarray:
-    return velocity(run.risks[()], run.log_norm, run.log_tan_half_angle, run.depth.astype(float)).norm > 0.0
+    return velocity(run.problem, run.log_norm, run.log_tan_half_angle, run.depth.astype(float)).norm > 0.0
 
 
 def _measure_two_phases() -> Finding:

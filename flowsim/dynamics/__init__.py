@@ -4,6 +4,7 @@ from flowsim.dynamics.compare import Comparison, GapOrder, compare, gap_order
 from flowsim.dynamics.descent import Schedule, gradient_descent, log_steps
 from flowsim.dynamics.flow import SOLVERS, SciPy, gradient_flow
 from flowsim.dynamics.network import Velocity, flow_velocity, velocity
+from flowsim.dynamics.rerun import rerun
 from flowsim.dynamics.trajectory import Trajectory, load
 from flowsim.dynamics.turning import Turning, turning_point
 
@@ -22,6 +23,7 @@ __all__ = [
     "gradient_descent",
     "gradient_flow",
     "load",
+    "rerun",
     "log_steps",
     "turning_point",
     "velocity",

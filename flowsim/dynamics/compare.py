@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from flowsim.dynamics.descent import gradient_descent
 from flowsim.dynamics.flow import gradient_flow
+from flowsim.dynamics.rerun import rerun
 from flowsim.dynamics.trajectory import Trajectory
 from flowsim.problem import Start
 
@@ -49,8 +50,8 @@ def compare(flow: Trajectory, descent: Trajectory) -> Comparison:
             raise ValueError(f"`{name}` must be the Trajectory of a {kind}, but is {getattr(run, 'kind', run)!r}")
         if run.shape:
             raise ValueError(f"`{name}` must be a single run, but is a batch of shape {run.shape}; index it first")
-    same = flow.risks[()].config() == descent.risks[()].config() and flow.depth == descent.depth
-    start, other = _start(flow), _start(descent)
+    same = flow.problem.config() == descent.problem.config() and flow.depth == descent.depth
+    start, other = flow.start, descent.start
     if not same or not (np.array_equal(start.norm, other.norm) and np.array_equal(start.angle, other.angle)):
         raise ValueError("`flow` and `descent` must have the same risk, depth and start")
     inside = (descent.time <= flow.time[-1] * (1 + 1e-12)) & np.isfinite(descent.log_norm)
@@ -60,7 +61,7 @@ def compare(flow: Trajectory, descent: Trajectory) -> Comparison:
     if flow.time.shape == time.shape and np.array_equal(flow.time, time):
         there = flow
     else:
-        there = gradient_flow(flow.risks[()], start, time, int(flow.depth), _solver(flow), flow.config["rtol"], flow.config["max_steps"])
+        there = rerun(flow, time)
     there.require_ok()
     with np.errstate(invalid="ignore"):
         gap = np.where(
@@ -76,18 +77,6 @@ def compare(flow: Trajectory, descent: Trajectory) -> Comparison:
         there,
         descent,
     )
-
-
-def _start(run: Trajectory) -> Start:
-    return Start(run.config["start"]["norm"], run.config["start"]["angle"])
-
-
-def _solver(run: Trajectory) -> Any:
-    """The solver named in a run's configuration; the default where it was one of the user's own."""
-    from flowsim.dynamics.flow import SOLVERS
-
-    name = run.config["solver"].removeprefix("diffrax.").removeprefix("SciPy(method='").removesuffix("')").lower()
-    return SOLVERS[name]() if name in SOLVERS else None
 
 
 @dataclass(frozen=True)

@@ -137,9 +137,6 @@ def gradient_flow(
     result = _run(batch, save, chosen, tolerance, cap)
     config = {
         "function": "gradient_flow",
-        "start": {"norm": start.norm.tolist(), "angle": start.angle.tolist()},
-        "depth": np.asarray(depth).tolist(),
-        "times": save.tolist(),
         "solver": repr(chosen) if isinstance(chosen, SciPy) else f"diffrax.{type(chosen).__name__}",
         "rtol": tolerance,
         "max_steps": cap,
@@ -161,6 +158,8 @@ def gradient_flow(
         result.status.reshape(shape),
         batch.network.depth.astype(np.int64).reshape(shape),
         risks,
+        start.broadcast(shape),
+        None,
         config,
     )
 
@@ -197,8 +196,10 @@ class _Result(NamedTuple):
 
 def _run(batch: Batch, save: Array, solver: Solver, tolerance: float, cap: int) -> _Result:
     tasks = _tasks(batch, save)
-    engine = _run_scipy if isinstance(solver, SciPy) else _run_diffrax
-    states, codes, steps = engine(batch, tasks, solver, tolerance, cap)
+    if isinstance(solver, SciPy):
+        states, codes, steps = _run_scipy(batch, tasks, solver, tolerance, cap)
+    else:
+        states, codes, steps = _run_diffrax(batch, tasks, solver, tolerance, cap)
     status = np.array(["ok", "step_cap", "solver_failed", "stopped"])[codes]
     log_norm, s = _to_result(batch.network, tasks.unit, states)
     falling = (batch.network.ray == -1.0) & (batch.network.depth > 1.0) & (codes == 0) & (save[-1] > 0)

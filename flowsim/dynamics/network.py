@@ -10,7 +10,7 @@ With h, c of the law, p = c (1 - 2 eps), r and theta of the end-to-end predictor
 Source: Lin, Sun, Zhang 2021, equation 7 and Lemma 3; derivations/deep_flow.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -140,29 +140,42 @@ def _power(a: Any, n: Any) -> Any:
     return out
 
 
-def descent_step(tables: Any, network: Network, step_size: Any, state: DescentState) -> DescentState:
+def _inline(part: Callable[[], Any]) -> Any:
+    return part()
+
+
+def descent_step(
+    tables: Any, network: Network, step_size: Any, state: DescentState, isolate: Callable[[Callable[[], Any]], Any] = _inline
+) -> DescentState:
     """One step of gradient descent on the layers; scalars, or arrays of one shape (``network.depth`` whole here).
 
     z_perp is multiplied by 1 - sigma, sigma = eta |a^(N-1)| (c - h)/|z|, exactly; -G_parallel = c (1 - cos) + h cos - (c - p).
+    isolate: calls its argument; a place for a batch to keep the compiler from computing the same part once for every result.
     """
     a, parallel, mantissa, shift = state
     deep = network.depth > 1
-    u_less = _power(a, network.depth - 2)
+
+    def sizes() -> tuple[Any, Any, Any]:
+        perp = mantissa * jnp.where(shift == 0, 1.0, jnp.where(shift == 1, _DOWN, 0.0))
+        return _power(a, network.depth - 2), perp, jnp.sqrt(parallel * parallel + perp * perp)
+
+    u_less, perp, z = isolate(sizes)
     u = jnp.where(deep, u_less * a, 1.0)
     size = jnp.abs(u)
-    perp = mantissa * jnp.where(shift == 0, 1.0, jnp.where(shift == 1, _DOWN, 0.0))
-    z_square = parallel * parallel + perp * perp
-    z = jnp.sqrt(z_square)
     r = size * z
-    row, t = table.address(lax.bitcast_convert_type(r, jnp.int64), jnp)
-    value = table.horner(tables.at[network.row + row].get(mode="promise_in_bounds"), t)
+
+    def looked_up() -> tuple[Any, Any]:
+        row, t = table.address(lax.bitcast_convert_type(r, jnp.int64), jnp)
+        return table.horner(tables.at[network.row + row].get(mode="promise_in_bounds"), t), 1.0 / z
+
+    value, inverse = isolate(looked_up)
     near = r < network.split
     drag = jnp.where(near, r * value, network.pull - value)
     growth = jnp.where(near, network.pull - drag, value)
-    ratio = jnp.where(near, size * value, drag / z)
+    ratio = jnp.where(near, size * value, drag * inverse)
     sign = jnp.where(u < 0.0, -1.0, 1.0)
-    cos = sign * parallel / z
-    misaligned = network.pull * jnp.where(cos > 0.0, perp * perp / (z_square * (1.0 + cos)), 1.0 - cos)
+    cos, sin = sign * parallel * inverse, perp * inverse
+    misaligned = network.pull * isolate(lambda: jnp.where(cos > 0.0, sin * sin / (1.0 + cos), 1.0 - cos))
     noise = network.pull - network.signal
     mantissa = mantissa * (1.0 - step_size * size * ratio)
     small = (jnp.abs(mantissa) < _DOWN) & (mantissa != 0.0)

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from flowsim import arguments
-from flowsim.problem.plane import angle_of, one_minus_cos
+from flowsim.problem.plane import Start, angle_of, one_minus_cos
 from flowsim.problem.risk import PopulationRisk, risk_from_config
 
 if TYPE_CHECKING:
@@ -50,8 +50,9 @@ class Trajectory:
     time: (T,) for a flow; (..., T), time = eta k, for a descent.  step: (T,), k, or None for a flow.
     log_norm: log |w|, (..., T).  log_tan_half_angle: s = log tan(theta/2), (..., T); both are nan where a run did not get.
     side: (..., T), the sign of w's part across v relative to the start (descent only; flows never change it).
-    status: (...) names out of `STATUS`.  depth: (...).  risks: (...) PopulationRisk objects.
-    config: how to run it again; everything JSON.
+    status: (...) names out of `STATUS`.  depth: (...).  risks: (...) PopulationRisk objects.  start: a Start of shape (...).
+    step_size: (...), eta of a descent; None for a flow, or where a schedule stands in config.
+    config: the rest of what it takes to run it again; everything JSON.
     """
 
     kind: Literal["flow", "descent"]
@@ -63,12 +64,21 @@ class Trajectory:
     status: Shaped[np.ndarray, "..."]
     depth: Shaped[np.ndarray, "..."]
     risks: np.ndarray
+    start: Start
+    step_size: Array | None = None
     config: dict[str, Any] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The batch's shape; () for a single run."""
         return self.log_norm.shape[:-1]
+
+    @property
+    def problem(self) -> PopulationRisk:
+        """The risk of a single run."""
+        if self.shape:
+            raise ValueError(f"a batch of shape {self.shape} has no single risk; index it first")
+        return self.risks[()]  # type: ignore[return-value]
 
     @property
     def norm(self) -> Array:
@@ -178,7 +188,9 @@ class Trajectory:
             take(self.status),
             take(self.depth),
             risks,
-            {**self.config, "taken_from_batch": str(index)},
+            Start(take(self.start.norm), take(self.start.angle)),
+            None if self.step_size is None else take(self.step_size),
+            self.config,
         )
 
     def __str__(self) -> str:
@@ -216,11 +228,15 @@ class Trajectory:
         meanings = {"flag_values": np.arange(len(names), dtype=np.int8), "flag_meanings": " ".join(names)}
         data["status"] = (batch, codes, {"long_name": "how the run ended", **meanings})
         data["depth"] = (batch, self.depth.astype(np.int64), {"units": "1", "long_name": "number of layers N"})
+        data["start_norm"] = (batch, self.start.norm, {"units": "1", "long_name": "|w| at the start"})
+        data["start_angle"] = (batch, self.start.angle, {"units": "rad", "long_name": "theta at the start"})
+        if self.step_size is not None:
+            data["step_size"] = (batch, self.step_size, {"units": "1", "long_name": "step size eta"})
         time_dims = (*batch, "record") if self.time.ndim > 1 else ("record",)
         coords: dict[str, Any] = {"time": (time_dims, self.time, {"units": "1", "long_name": "time; eta k for a descent"})}
         if self.step is not None:
             coords["step"] = ("record", self.step, {"units": "1", "long_name": "number of steps k"})
-        laws = json.dumps([r.config() for r in self.risks.ravel()] if self.shape else self.risks[()].config())
+        laws = json.dumps([r.config() for r in self.risks.ravel()] if self.shape else self.problem.config())
         attrs = {"format": FORMAT, "kind": self.kind, "risk": laws, "config": json.dumps(self.config)}
         return xarray.Dataset(data, coords=coords, attrs=attrs)
 
@@ -277,6 +293,8 @@ def _from_xarray(data: "xarray.Dataset") -> Trajectory:
         np.asarray(names[np.asarray(data["status"].values, dtype=int)]),
         depth,
         risks,
+        Start(np.asarray(data["start_norm"].values), np.asarray(data["start_angle"].values)),
+        np.asarray(data["step_size"].values) if "step_size" in data else None,
         json.loads(data.attrs["config"]),
     )
 

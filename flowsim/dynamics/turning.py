@@ -35,7 +35,7 @@ def turning_point(risk: PopulationRisk, start: Start, depth: int) -> Turning:
         return begin
     time_scale = max(begin.norm, 1e-30) ** (2.0 / depth - 1.0) / risk.pull
     times = time_scale * np.geomspace(1e-8, 1e40, 12 * _COUNT)
-    low = 0.0
+    low, best = 0.0, begin
     for _ in range(_ROUNDS):
         flow = gradient_flow(risk, start, times, depth, rtol=1e-12)
         rising = np.flatnonzero(_norm_rate(flow) >= 0.0)
@@ -51,4 +51,4 @@ def turning_point(risk: PopulationRisk, start: Start, depth: int) -> Turning:
 
 
 def _norm_rate(flow: Trajectory) -> np.ndarray:
-    return velocity(flow.risks[()], flow.log_norm, flow.log_tan_half_angle, flow.depth.astype(float)).norm
+    return velocity(flow.problem, flow.log_norm, flow.log_tan_half_angle, flow.depth.astype(float)).norm

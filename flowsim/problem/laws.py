@@ -112,8 +112,9 @@ def _generator(seed: Any) -> np.random.Generator:
         return seed
     if hasattr(seed, "dtype") and hasattr(seed, "devices"):
         import jax
+        import jax.numpy as jnp
 
-        key = jax.random.key_data(seed) if jax.dtypes.issubdtype(seed.dtype, jax.dtypes.prng_key) else seed
+        key = jax.random.key_data(seed) if jnp.issubdtype(seed.dtype, jax.dtypes.prng_key) else seed
         return np.random.default_rng(np.asarray(key).ravel().tolist())
     try:
         return np.random.default_rng(seed)
@@ -167,9 +168,7 @@ def _sphere_at_zero(dim: int) -> float:
 def _sphere_weights(dim: int, radius: float) -> OctaveWeights:
     """|u_1| has density prop. to (1 - u^2)^((dim-3)/2) on (0, 1); with u = sin(phi) the upper half is smooth even for dim = 2."""
     log_norm = log(_sphere_at_zero(dim))
-    lower = weights_of_density(
-        lambda u: log_norm - log(radius) + 0.5 * (dim - 3) * np.log1p(-((u / radius) ** 2)), (0.0, 0.5 * radius)
-    )
+    lower = weights_of_density(lambda u: log_norm - log(radius) + 0.5 * (dim - 3) * np.log1p(-((u / radius) ** 2)), (0.0, 0.5 * radius))
     t, w = np.polynomial.legendre.leggauss(80)
     phi = pi / 3.0 + t * pi / 6.0
     mass = np.exp(log_norm + (dim - 2) * np.log(np.cos(phi))) * w * pi / 6.0

@@ -77,6 +77,10 @@ class Start:
         perpendicular = np.linalg.norm(w - parallel[..., None] * v, axis=-1)
         return cls(np.linalg.norm(w, axis=-1), np.minimum(np.arctan2(perpendicular, parallel), np.pi))
 
+    def broadcast(self, shape: tuple[int, ...]) -> "Start":
+        """The same start or starts, repeated to this shape."""
+        return Start(np.broadcast_to(self.norm, shape), np.broadcast_to(self.angle, shape))
+
     @property
     def shape(self) -> tuple[int, ...]:
         return self.norm.shape

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 
 from flowsim import arguments
 from flowsim.problem.laws import Law, Tail, law_from_config
@@ -118,8 +118,8 @@ class PopulationRisk:
         level = 2.0 * self.label_noise * self.pull
         if level == 0.0:
             return float(np.inf)
-        root = brentq(lambda u: float(self.profile.growth(np.exp(u))) / level - 1.0, -680.0, 680.0, xtol=1e-15, rtol=1e-15)
-        return float(np.exp(root))
+        excess = lambda u: float(self.profile.growth(np.exp(u))) / level - 1.0  # noqa: E731
+        return float(np.exp(root_scalar(excess, bracket=(-680.0, 680.0), method="brentq", xtol=1e-15).root))
 
     def _vectors(self, w: Any, v: Any) -> tuple[Array, Array]:
         w, v = arguments.reals("w", w), arguments.reals("v", v)

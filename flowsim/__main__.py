@@ -1,0 +1,5 @@
+"""`python -m flowsim`: the command line."""
+
+from flowsim.cli import main
+
+main()

@@ -1,0 +1,8 @@
+"""The commands of the command line. Modules here load nothing heavy until a command runs."""
+
+from flowsim.commands.check import check
+from flowsim.commands.info import info
+from flowsim.commands.plot import plot
+from flowsim.commands.runs import compare, descend, flow
+
+__all__ = ["check", "compare", "descend", "flow", "info", "plot"]

@@ -1,0 +1,186 @@
+"""check: every claim, measured, with its verdict."""
+
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from flowsim.commands.output import DONE, FAILED, INTERRUPTED, check_writable, complain, write_all
+
+if TYPE_CHECKING:
+    from flowsim.claims import Claim, Report, Verdict
+
+DEFAULT = Path("flowsim-report")
+WIDTH = 110
+"""Of the table where the output is no terminal."""
+
+
+def check(
+    *,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    json: Annotated[bool, Parameter(negative="")] = False,
+    only: Annotated[list[str] | None, Parameter(consume_multiple=(1, None), negative="")] = None,
+    list_: Annotated[bool, Parameter(name="--list", negative="")] = False,
+    figures: bool = True,
+) -> int:
+    """Measure every claim of the theory and write a report. Exit code 0 if each comes out as it should.
+
+    Parameters
+    ----------
+    output
+        Folder for checks.json and the figures rates and paper, as .pdf and .png [default: flowsim-report].
+    json
+        Print the report as JSON, and nothing else, on standard output.
+    only
+        Names of the claims to measure; --list knows them.
+    list_
+        List the claims and measure nothing.
+    figures
+        Whether to draw the figures.
+    """
+    from flowsim import arguments, claims
+
+    wanted = _wanted(claims.registry(), only, arguments.one_of)
+    if list_:
+        if output is not None:
+            raise ValueError("--output must be left out with --list, which writes no file")
+        _list(wanted, json)
+        return DONE
+    folder = DEFAULT if output is None else output
+    _make_folder(folder)
+    report = _measure(wanted)
+    data = _plain(report.to_dict())
+    code = write_all(partial(_write_json, folder / "checks.json", data))
+    if json:
+        print(_dump(data))
+    else:
+        _print_report(report, folder)
+    if report.interrupted:
+        return complain(f"interrupted after {len(report.verdicts)} of {len(wanted)} claims", INTERRUPTED)
+    if figures:
+        code = _draw(folder) or code
+    return code if report.passed else FAILED
+
+
+def _wanted(registry: Sequence["Claim"], only: Sequence[str] | None, one_of: Any) -> list["Claim"]:
+    """The claims of these names in the registry's order, all without names."""
+    known = [claim.name for claim in registry]
+    names = known if only is None else [one_of("only", name, known) for name in only]
+    return [claim for claim in registry if claim.name in names]
+
+
+def _make_folder(folder: Path) -> None:
+    """Make it and see that it takes files, before anything is measured."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"cannot make the folder {str(folder)!r}: {error.strerror or error}") from error
+    check_writable(folder / "checks.json")
+
+
+def _measure(wanted: Sequence["Claim"]) -> "Report":
+    from flowsim import claims
+    from flowsim.dynamics.progress import Progress
+
+    with Progress("claims", len(wanted), "claims") as progress:
+
+        def advance(_: "Verdict") -> None:
+            progress.advance(1)
+
+        return claims.check([claim.name for claim in wanted], advance)
+
+
+def _draw(folder: Path) -> int:
+    from flowsim.present import late_flows, paper_figure, paper_runs, rates_figure, save_figure
+
+    writers = []
+    for name, figure in (("rates", rates_figure(late_flows())), ("paper", paper_figure(*paper_runs()))):
+        writers += [partial(save_figure, figure, folder / f"{name}.{kind}") for kind in ("pdf", "png")]
+    return write_all(*writers)
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no nan and no infinity, and knows no NumPy: words and lists for them."""
+    import math
+
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def _dump(data: Any) -> str:
+    import json
+
+    return json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False)
+
+
+def _write_json(path: Path, data: Any) -> None:
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(_dump(data) + "\n", encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise OSError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
+
+
+def _list(wanted: Sequence["Claim"], as_json: bool) -> None:
+    if as_json:
+        names = ("name", "statement", "source", "setting", "expected")
+        print(_dump({"claims": [{name: getattr(claim, name) for name in names} for claim in wanted]}))
+        return
+    table = _table("claim", "source", "setting", "should")
+    for claim in wanted:
+        table.add_row(*map(_text, (claim.name, claim.source, claim.setting, _should(claim.expected))))
+    _console().print(table)
+
+
+def _should(expected: str) -> str:
+    return {"holds": "hold", "violated": "be violated", "undecided": "stay undecided"}[expected]
+
+
+def _print_report(report: "Report", folder: Path) -> None:
+    table = _table("claim", "predicted", "measured", "verdict")
+    for verdict in report.verdicts:
+        finding = verdict.finding
+        if verdict.as_expected:
+            said, colour = finding.verdict + ("" if finding.verdict == "holds" else ", as it should"), "green"
+        else:
+            said, colour = f"{finding.verdict.upper()}, should {_should(verdict.claim.expected)}", "bold red"
+        table.add_row(*map(_text, (verdict.claim.name, finding.predicted, finding.measured)), _text(said, colour))
+    console = _console()
+    console.print(table)
+    good = sum(verdict.as_expected for verdict in report.verdicts)
+    seconds = sum(verdict.seconds for verdict in report.verdicts)
+    console.print(_text(f"{good} of {len(report.verdicts)} claims came out as they should, in {seconds:.0f} s; report in {folder}/"))
+
+
+def _table(*names: str) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1), expand=True)
+    for name, ratio in zip(names, (3, 4, 4, 2), strict=True):
+        table.add_column(name, ratio=ratio, overflow="fold")
+    return table
+
+
+def _text(words: str, style: str = "") -> Any:
+    """Brackets in a formula are no markup."""
+    from rich.text import Text
+
+    return Text(words, style)
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(highlight=False) if sys.stdout.isatty() else Console(width=WIDTH, highlight=False)

@@ -1,0 +1,206 @@
+"""flow, descend, compare: one run, or a batch of them, from the command line."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from flowsim.commands.options import OUTPUT_GROUP, RUN_GROUP, LawOptions, Several, StartOptions, Whole, one_or_several
+from flowsim.commands.output import check_figure, check_writable, complain, ending, records_table, write_all
+
+Output = Annotated[Path | None, Parameter(name=["--output", "-o"], group=OUTPUT_GROUP)]
+Plot = Annotated[Path | None, Parameter(group=OUTPUT_GROUP)]
+InRun = Parameter(group=RUN_GROUP)
+
+
+def flow(
+    *,
+    law: LawOptions | None = None,
+    start: StartOptions | None = None,
+    depth: Annotated[list[int] | None, Whole] = None,
+    times: Annotated[list[float] | None, Several] = None,
+    time_first: Annotated[float | None, InRun] = None,
+    time_last: Annotated[float | None, InRun] = None,
+    count: Annotated[int | None, InRun] = None,
+    solver: Annotated[str | None, InRun] = None,
+    rtol: Annotated[float, InRun] = 1e-10,
+    verify: Annotated[bool, Parameter(negative="", group=RUN_GROUP)] = False,
+    output: Output = None,
+    plot: Plot = None,
+) -> int:
+    """Gradient flow of a linear network.
+
+    Parameters
+    ----------
+    depth
+        Number of layers, 1 to 100; several make a batch [default: 1].
+    times
+        Times to record, increasing; in the place of the next three.
+    time_first
+        First of the times, evenly spaced in log t [default: 0.01].
+    time_last
+        Last of them [default: 1e12].
+    count
+        How many [default: 200].
+    solver
+        dopri8, dopri5, tsit5, kvaerno3, kvaerno4, kvaerno5, radau, bdf, lsoda or dop853 [default: chosen by the problem].
+    rtol
+        Relative accuracy aimed at, 1e-12 to 1e-3.
+    verify
+        Solve again with another solver and report the largest gap.
+    output
+        Save the run as netCDF.
+    plot
+        Draw direction, norm and risk, as .pdf or .png.
+    """
+    law, start = law or LawOptions(), start or StartOptions()
+    from flowsim import arguments
+    from flowsim.dynamics import SOLVERS, gradient_flow
+    from flowsim.problem import log_times
+
+    risk = law.risk()
+    begin = start.start(risk.law.dim)
+    if solver is not None:
+        arguments.one_of("solver", solver.lower(), SOLVERS)
+    if times is None:
+        save = log_times(*(given if given is not None else usual for given, usual in ((time_first, 1e-2), (time_last, 1e12), (count, 200))))
+    elif time_first is None and time_last is None and count is None:
+        save = times
+    else:
+        raise ValueError("--time-first, --time-last and --count must be left out where --times lists the times")
+    check_writable(output)
+    check_figure(plot)
+    run = gradient_flow(risk, begin, save, one_or_several(depth or [1]), solver, rtol, verify=verify)
+    code = _deliver(run, output, plot)
+    if "verification" in run.config:
+        gaps = run.config["verification"]
+        print(f"\nverified by {gaps['engine']}: largest gap {gaps['norm_gap']:.2g} in the norm, {gaps['log_tan_half_angle_gap']:.2g} in s")
+    return ending(run) or code
+
+
+def descend(
+    *,
+    law: LawOptions | None = None,
+    start: StartOptions | None = None,
+    depth: Annotated[list[int] | None, Whole] = None,
+    step_size: Annotated[list[float] | None, Several] = None,
+    steps: Annotated[list[int] | None, Whole] = None,
+    output: Output = None,
+    plot: Plot = None,
+) -> int:
+    """Gradient descent on the layers of a linear network, every step taken.
+
+    Parameters
+    ----------
+    depth
+        Number of layers, 1 to 100; several make a batch, with every step size each [default: 1].
+    step_size
+        Step size eta; several make a batch [default: 0.1].
+    steps
+        Number of steps, about 200 of them recorded; or, increasing, the steps to record [default: 10000].
+    output
+        Save the run as netCDF.
+    plot
+        Draw direction, norm and risk, as .pdf or .png.
+    """
+    law, start = law or LawOptions(), start or StartOptions()
+    import numpy as np
+
+    from flowsim.dynamics import gradient_descent
+
+    risk = law.risk()
+    begin = start.start(risk.law.dim)
+    depths, sizes = np.array(depth or [1]), np.array(step_size or [0.1])
+    if depths.size > 1 and sizes.size > 1:
+        depths = depths[:, None]
+    check_writable(output)
+    check_figure(plot)
+    run = gradient_descent(
+        risk,
+        begin,
+        sizes if sizes.size > 1 else float(sizes[0]),
+        one_or_several(steps or [10_000]),
+        depths if depths.size > 1 else int(depths[0]),
+    )
+    code = _deliver(run, output, plot)
+    return ending(run) or code
+
+
+def compare(
+    *,
+    law: LawOptions | None = None,
+    start: StartOptions | None = None,
+    depth: Annotated[int, InRun] = 1,
+    step_size: Annotated[float, InRun] = 0.1,
+    steps: Annotated[list[int] | None, Whole] = None,
+    solver: Annotated[str | None, InRun] = None,
+    rtol: Annotated[float, InRun] = 1e-10,
+    output: Output = None,
+    plot: Plot = None,
+) -> int:
+    """Gradient descent beside the flow it discretises, at t = eta k.
+
+    Parameters
+    ----------
+    depth
+        Number of layers, 1 to 100.
+    step_size
+        Step size eta of the descent.
+    steps
+        Number of steps, about 200 of them compared; or, increasing, the steps to compare [default: 10000].
+    solver
+        Of the flow: dopri8, dopri5, tsit5, kvaerno3, kvaerno4, kvaerno5, radau, bdf, lsoda or dop853 [default: chosen by the problem].
+    rtol
+        Relative accuracy aimed at by the flow, 1e-12 to 1e-3.
+    output
+        Save both runs as netCDF: run.nc makes run-flow.nc and run-descent.nc.
+    plot
+        Draw both and the gap between them, as .pdf or .png.
+    """
+    law, start = law or LawOptions(), start or StartOptions()
+    from flowsim import arguments
+    from flowsim.dynamics import SOLVERS, gradient_descent, gradient_flow
+    from flowsim.dynamics import compare as beside
+
+    risk = law.risk()
+    begin = start.start(risk.law.dim)
+    if solver is not None:
+        arguments.one_of("solver", solver.lower(), SOLVERS)
+    paths = {} if output is None else {kind: output.with_name(f"{output.stem}-{kind}{output.suffix}") for kind in ("flow", "descent")}
+    for path in paths.values():
+        check_writable(path)
+    check_figure(plot)
+    descent = gradient_descent(risk, begin, step_size, one_or_several(steps or [10_000]), depth)
+    smooth = gradient_flow(risk, begin, descent.time, depth, solver, rtol)
+    runs = {"flow": smooth, "descent": descent}
+    code = write_all(*(partial(runs[kind].save, path) for kind, path in paths.items()))
+    for run in runs.values():
+        print(run)
+    ended = ending(*runs.values())
+    if not smooth.ok:
+        return ended
+    try:
+        comparison = beside(smooth, descent)
+    except ValueError as error:
+        # both runs are good input that went nowhere, so this is a failure and not bad input
+        return ended or complain(error, 1)
+    print(comparison)
+    if plot is not None:
+        from flowsim.present import comparison_figure, save_figure
+
+        code = write_all(partial(save_figure, comparison_figure(comparison), plot)) or code
+    return ended or code
+
+
+def _deliver(run, output: Path | None, plot: Path | None) -> int:
+    """Save first, so that nothing else can lose the run; then print and draw."""
+    code = write_all(output and partial(run.save, output))
+    print(run)
+    print()
+    print(records_table(run))
+    if plot is not None:
+        from flowsim.present import save_figure, trajectory_figure
+
+        code = write_all(partial(save_figure, trajectory_figure(run), plot)) or code
+    return code
