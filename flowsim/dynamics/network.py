@@ -28,6 +28,9 @@ Array = Float[np.ndarray, "..."]
 
 MAX_DEPTH = 100
 
+SETTLED = 1e-11
+"""|h(r) - h(r*)|/h below which an aligned run with label noise rests at r*; r is then within half of it, relatively."""
+
 
 class Network(NamedTuple):
     """One element of a batch: which rows of the force tables are its law's, and its numbers.
@@ -105,11 +108,15 @@ def flow_field(tables: Any, network: Network, y: Any) -> Any:
     push = force(tables, network, polar.norm)
     g = growth_rate(network, push, polar)
     one_layer = network.depth == 1.0
+    noise = network.pull - network.signal
     # p - (c - h) cos, written so that nothing cancels when aligned
-    q_rate = network.pull * polar.one_minus_cos + push.growth * polar.cos - (network.pull - network.signal)
+    q_rate = network.pull * polar.one_minus_cos + push.growth * polar.cos - noise
     log_norm = jnp.where(one_layer, 0.0, y[0])
     turning = jnp.exp(log_norm * (1.0 - 2.0 / network.depth))
     first = jnp.where(one_layer, q_rate, network.depth * turning * g)
+    # with label noise the norm relaxes to r*: once there it stays, and the flow is no longer stiff
+    settled = (noise > 0.0) & (network.pull * polar.one_minus_cos <= 1e-13 * push.growth) & (jnp.abs(g) <= SETTLED * push.growth)
+    first = jnp.where(settled, 0.0, first)
     second = jnp.where(one_layer, -push.ratio, -network.signal * turning)
     return jnp.stack([first, jnp.where(network.ray == 0.0, second, 0.0)])
 
