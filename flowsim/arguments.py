@@ -58,9 +58,10 @@ def whole(name: str, value: Any, *, low: int, high: int | None = None) -> np.nda
     bad = (array < low) | (array != np.floor(array)) | ~np.isfinite(array.astype(float))
     if high is not None:
         bad |= array > high
-    bad |= np.abs(array.astype(float)) >= 2.0**63
     if bad.any():
         raise ValueError(f"`{name}` must be {allowed}, but is {array[bad].flat[0]}")
+    if (array.astype(float) >= 2.0**63).any():
+        raise ValueError(f"`{name}` must be {allowed}, and below 2^63, but is {array.max()}")
     return array.astype(np.int64)
 
 

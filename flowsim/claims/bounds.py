@@ -47,10 +47,11 @@ def _over(pairs: Iterable[Pair], make: Callable[[Case], DirectionBound], phase: 
         broken += int(found < -SLACK)
         if found < least:
             least, worst, when = found, f"{case}, t = {time:.3g}", time
+    measured = f"least margin {least:+.3g} of max(|2 s|, 1); broken on {broken} of {count} flows"
     return Finding(
         "violated" if least < -SLACK else "holds",
         "the bound on -2 s at every recorded time",
-        f"least margin {least:+.3g} of max(|2 s|, 1); broken on {broken} of {count} flows",
+        f"{measured}, most on {worst}" if broken else measured,
         f"{SLACK:g}",
         worst,
         {"margin": least, "time": when, "broken": broken, "flows": count},

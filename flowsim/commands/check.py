@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 DEFAULT = Path("flowsim-report")
 WIDTH = 110
 """Of the table where the output is no terminal."""
+NAME_WIDTH = 26
 
 
 def check(
@@ -41,9 +42,9 @@ def check(
     figures
         Whether to draw the figures.
     """
-    from flowsim import arguments, claims
+    from flowsim import claims
 
-    wanted = _wanted(claims.registry(), only, arguments.one_of)
+    wanted = _wanted(claims.registry(), only)
     if list_:
         if output is not None:
             raise ValueError("--output must be left out with --list, which writes no file")
@@ -65,11 +66,17 @@ def check(
     return code if report.passed else FAILED
 
 
-def _wanted(registry: Sequence["Claim"], only: Sequence[str] | None, one_of: Any) -> list["Claim"]:
+def _wanted(registry: Sequence["Claim"], only: Sequence[str] | None) -> list["Claim"]:
     """The claims of these names in the registry's order, all without names."""
+    import difflib
+
     known = [claim.name for claim in registry]
-    names = known if only is None else [one_of("only", name, known) for name in only]
-    return [claim for claim in registry if claim.name in names]
+    for name in only or []:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"no claim is named {name!r}{hint} (flowsim check --list has all names)")
+    return [claim for claim in registry if only is None or claim.name in only]
 
 
 def _make_folder(folder: Path) -> None:
@@ -139,7 +146,7 @@ def _list(wanted: Sequence["Claim"], as_json: bool) -> None:
         return
     table = _table("claim", "source", "setting", "should")
     for claim in wanted:
-        table.add_row(*map(_text, (claim.name, claim.source, claim.setting, _should(claim.expected))))
+        table.add_row(_name(claim), *map(_text, (claim.source, claim.setting, _should(claim.expected))))
     _console().print(table)
 
 
@@ -155,7 +162,7 @@ def _print_report(report: "Report", folder: Path) -> None:
             said, colour = finding.verdict + ("" if finding.verdict == "holds" else ", as it should"), "green"
         else:
             said, colour = f"{finding.verdict.upper()}, should {_should(verdict.claim.expected)}", "bold red"
-        table.add_row(*map(_text, (verdict.claim.name, finding.predicted, finding.measured)), _text(said, colour))
+        table.add_row(_name(verdict.claim), _text(finding.predicted), _text(finding.measured), _text(said, colour))
     console = _console()
     console.print(table)
     good = sum(verdict.as_expected for verdict in report.verdicts)
@@ -168,9 +175,17 @@ def _table(*names: str) -> Any:
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1), expand=True)
-    for name, ratio in zip(names, (3, 4, 4, 2), strict=True):
+    table.add_column(names[0], width=NAME_WIDTH)
+    for name, ratio in zip(names[1:], (5, 5, 2), strict=True):
         table.add_column(name, ratio=ratio, overflow="fold")
     return table
+
+
+def _name(claim: "Claim") -> Any:
+    """Broken at hyphens where it is too long for its column."""
+    import textwrap
+
+    return _text("\n".join(textwrap.wrap(claim.name, NAME_WIDTH)))
 
 
 def _text(words: str, style: str = "") -> Any:

@@ -92,8 +92,8 @@ class LawOptions:
             raise ValueError(f"--radial-law must be a continuous law of scipy.stats, such as gamma, but is {name!r}{hint}")
         shapes = given.pop("radial_args", ())
         if not family.numargs <= len(shapes) <= family.numargs + 2:
-            wanted = family.shapes or "no shape parameter"
-            raise ValueError(f"--radial-args of {name} must be {wanted}, then loc and scale if need be, but are {len(shapes)} numbers")
+            wanted = f"numbers for {family.shapes}" if family.shapes else "no shape parameter"
+            raise ValueError(f"--radial-args of {name} must be {wanted}, then loc and scale if need be, but got {len(shapes)} numbers")
         return Radial(given.get("dim", 2), family(*shapes))
 
 

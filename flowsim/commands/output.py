@@ -58,7 +58,7 @@ def write_all(*writers: Callable[[], Any] | None) -> int:
 def ending(*runs: "Trajectory") -> int:
     """The exit code that belongs to how runs ended, with a line on stderr unless they are all right."""
     if any((run.status == "stopped").any() for run in runs):
-        return complain("interrupted; what was reached is above, and in the file asked for", INTERRUPTED)
+        return complain("interrupted; what was reached is printed, and saved where --output was given", INTERRUPTED)
     failed = [run for run in runs if not run.ok]
     for run in failed:
         complain(f"the {run.kind} failed: {run.message}", FAILED)
@@ -90,7 +90,7 @@ def _batch_table(batch: "Trajectory") -> str:
         run = batch[index]
         reached = np.flatnonzero(np.isfinite(run.log_norm))
         last = np.array([reached[-1] if reached.size else 0])
-        step = [] if run.step is None or not run.step[-1] else [f"{run.time[-1] / run.step[-1]:.4g}"]
+        step = [] if run.step_size is None else [f"{float(run.step_size):.4g}"]
         values = [column[0] for column in _values(run, last)]
         rows.append([f"{int(run.depth)}", *step, f"{run.time[last[0]]:.6g}", *values, str(run.status)])
     names = ["depth", *(["step_size"] if len(rows[0]) == 7 else []), "t", "norm", "log_tan_half_angle", "risk", "status"]

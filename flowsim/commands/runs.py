@@ -64,7 +64,9 @@ def flow(
     if solver is not None:
         arguments.one_of("solver", solver.lower(), SOLVERS)
     if times is None:
-        save = log_times(*(given if given is not None else usual for given, usual in ((time_first, 1e-2), (time_last, 1e12), (count, 200))))
+        save = log_times(
+            1e-2 if time_first is None else time_first, 1e12 if time_last is None else time_last, 200 if count is None else count
+        )
     elif time_first is None and time_last is None and count is None:
         save = times
     else:

@@ -20,7 +20,7 @@ class Comparison:
     """Descent minus flow at the descent's times, all (T,).
 
     time: t = eta k.  norm: relative gap |w_k|/|w(t)| - 1.  log_tan_half_angle: gap in s.  risk: relative gap.
-    flow, descent: the runs compared; the flow is interpolated where it was not recorded at the descent's times.
+    flow, descent: the runs compared; the flow solved again where it was not recorded at the descent's times.
     """
 
     time: Array

@@ -6,6 +6,7 @@ time at the start. A start on theta = 0 or pi stays on its ray and is integrated
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from os import cpu_count
 from typing import Any, NamedTuple
@@ -260,7 +261,8 @@ def _run_diffrax(batch: Batch, tasks: _Task, solver: Any, tolerance: float, cap:
         steps[chunk] = np.asarray(used)[: chunk.size]
 
     if len(chunks) == 1:
-        solve(chunks[0])
+        with suppress(KeyboardInterrupt):
+            solve(chunks[0])
         return states, codes, steps
     with Progress("flows", size) as progress, ThreadPoolExecutor(cpu_count() or 1) as pool:
         try:

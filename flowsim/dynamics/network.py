@@ -55,10 +55,30 @@ class Force(NamedTuple):
     ratio: Any
 
 
+@jax.custom_jvp
+def look_up(tables: Any, first_row: Any, r: Any) -> Any:
+    """The tabulated function of the law whose rows start at first_row, at r >= 0. tables: (laws * table.ROWS, table.DEGREE + 1)."""
+    row, t = table.address(lax.bitcast_convert_type(r, jnp.int64), jnp)
+    return table.horner(tables.at[first_row + row].get(mode="promise_in_bounds"), t)
+
+
+@look_up.defjvp
+def _look_up_tangent(primals: tuple[Any, Any, Any], tangents: tuple[Any, Any, Any]) -> tuple[Any, Any]:
+    """Through r alone; implicit solvers need it, and the bits of r have no derivative of their own."""
+    tables, first_row, r = primals
+    row, t = table.address(lax.bitcast_convert_type(r, jnp.int64), jnp)
+    rows = tables.at[first_row + row].get(mode="promise_in_bounds")
+    octave = lax.bitcast_convert_type(lax.bitcast_convert_type(r, jnp.int64) & _EXPONENT, jnp.float64)
+    scale = 2.0 * table.SPLIT / jnp.where(octave > 0.0, octave, jnp.inf)
+    return table.horner(rows, t), table.slope(rows, t) * scale * tangents[2]
+
+
+_EXPONENT = 0x7FF << 52
+
+
 def force(tables: Any, network: Network, r: Any) -> Force:
     """The force of the law at r >= 0. tables: (laws * table.ROWS, table.DEGREE + 1)."""
-    row, t = table.address(lax.bitcast_convert_type(r, jnp.int64), jnp)
-    value = table.horner(tables.at[network.row + row].get(mode="promise_in_bounds"), t)
+    value = look_up(tables, network.row, r)
     near = r < network.split
     drag = jnp.where(near, r * value, network.pull - value)
     return Force(
@@ -87,7 +107,8 @@ def to_polar(network: Network, y: Any) -> Polar:
     cos1 = q / safe
     gap1 = jnp.where(q > 0.0, (z / safe) * (z / (safe + jnp.abs(q))), 1.0 - cos1)
     s = jnp.where(one_layer, 0.0, y[1])
-    gap2 = jnp.where(off_ray, 2.0 / (1.0 + jnp.exp(-2.0 * s)), 1.0 - network.ray)
+    # exp may not overflow: its derivative would be nan
+    gap2 = jnp.where(off_ray, 2.0 / (1.0 + jnp.exp(jnp.minimum(-2.0 * s, 700.0))), 1.0 - network.ray)
     cos2 = jnp.where(off_ray, -jnp.tanh(s), network.ray)
     return Polar(
         norm=jnp.where(one_layer, r1, jnp.exp(jnp.where(one_layer, 0.0, y[0]))),
@@ -172,8 +193,7 @@ def descent_step(
     r = size * z
 
     def looked_up() -> tuple[Any, Any]:
-        row, t = table.address(lax.bitcast_convert_type(r, jnp.int64), jnp)
-        return table.horner(tables.at[network.row + row].get(mode="promise_in_bounds"), t), 1.0 / z
+        return look_up(tables, network.row, r), 1.0 / z
 
     value, inverse = isolate(looked_up)
     near = r < network.split

@@ -22,7 +22,7 @@ Array = Float[np.ndarray, "..."]
 
 STATUS = {
     "ok": "reached the last time asked for",
-    "step_cap": "the solver used all its steps before the last time; raise max_steps or take a stiff solver such as Kvaerno5",
+    "step_cap": "the solver used all its steps before the last time; raise max_steps, loosen rtol or take another solver",
     "non_finite": "the solver met a non-finite value; later times are nan",
     "solver_failed": "the solver gave up before the last time; later times are nan",
     "overflow": "the iterates left the double range; a smaller step size avoids it",
@@ -198,7 +198,8 @@ class Trajectory:
         runs = f"{self.status.size} runs, shape {self.shape}" if self.shape else "one run"
         laws = list(dict.fromkeys(r.label() for r in self.risks.ravel()))
         depths = sorted({int(d) for d in self.depth.ravel()})
-        last = np.moveaxis(np.stack([self.log_norm, self.log_tan_half_angle]), -1, 0)[-1].reshape(2, -1)
+        reached = max(int(np.count_nonzero(~np.isnan(self.log_norm.reshape(-1, self.log_norm.shape[-1])[0]))), 1) - 1
+        last = np.stack([self.log_norm, self.log_tan_half_angle])[..., reached].reshape(2, -1)
         span = f"t = {float(np.nanmin(self.time)):.4g} .. {float(np.nanmax(self.time)):.6g}"
         steps = "" if self.step is None else f", k = {int(self.step[0])} .. {int(self.step[-1]):.6g}"
         ends = "" if last.shape[1] == 1 else " (first run)"

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from scipy import stats
-from scipy.special import gammaln, zeta
+from scipy.special import betaln, zeta
 
 from flowsim import arguments
 from flowsim.problem.kernel import OCTAVE, point_kernel
@@ -16,6 +16,7 @@ from flowsim.problem.marginal import (
     LOWEST,
     OctaveWeights,
     continue_power_tail,
+    geometric_rest,
     weights_of_density,
     weights_of_points,
 )
@@ -78,11 +79,9 @@ class Law(ABC):
         return build_profile(self._weights(), self._kernel())
 
     @property
+    @abstractmethod
     def second_moment(self) -> float:
-        """E[x_1^2], the eigenvalue of the covariance; inf where it diverges. Equals 4 D(0)."""
-        value = 4.0 * float(self.profile.drag_ratio(np.array(1e-290)))
-        bigger = 4.0 * float(self.profile.drag_ratio(np.array(1e-280)))
-        return value if abs(value - bigger) <= 1e-6 * value else inf
+        """E[x_1^2], the eigenvalue of the covariance; inf where it diverges."""
 
     def sample(self, seed: Any, n: int) -> np.ndarray:
         """n independent samples of x, shape (n, dim).
@@ -154,6 +153,10 @@ class Gaussian(Law):
     def _norms(self, generator: np.random.Generator, n: int) -> np.ndarray:
         return self.scale * np.sqrt(generator.chisquare(self.dim, n))
 
+    @property
+    def second_moment(self) -> float:
+        return self.scale**2
+
     @cached_property
     def tail(self) -> Tail:
         at_zero = sqrt(2.0 / pi) / self.scale
@@ -162,7 +165,8 @@ class Gaussian(Law):
 
 def _sphere_at_zero(dim: int) -> float:
     """Density of |u_1| at 0 for u uniform on the unit sphere of R^dim."""
-    return 2.0 * exp(lgamma(dim / 2.0) - lgamma((dim - 1) / 2.0)) / sqrt(pi)
+    # Gamma(d/2)/(sqrt(pi) Gamma((d-1)/2)) without the difference of two large logarithms
+    return 2.0 * exp(-betaln((dim - 1) / 2.0, 0.5))
 
 
 def _sphere_weights(dim: int, radius: float) -> OctaveWeights:
@@ -195,6 +199,10 @@ class Sphere(Law):
     def _norms(self, generator: np.random.Generator, n: int) -> np.ndarray:
         return np.full(n, self.radius)
 
+    @property
+    def second_moment(self) -> float:
+        return self.radius**2 / self.dim
+
     @cached_property
     def tail(self) -> Tail:
         at_zero = _sphere_at_zero(self.dim) / self.radius
@@ -220,6 +228,10 @@ class Ball(Law):
     def _norms(self, generator: np.random.Generator, n: int) -> np.ndarray:
         return self.radius * generator.random(n) ** (1.0 / self.dim)
 
+    @property
+    def second_moment(self) -> float:
+        return self.radius**2 / (self.dim + 2)
+
     @cached_property
     def tail(self) -> Tail:
         return Sphere(self.dim + 2, self.radius).tail
@@ -243,7 +255,7 @@ class StudentT(Law):
 
     def _weights(self) -> OctaveWeights:
         df, log_scale = self.df, log(self.scale)
-        norm = log(2.0) + gammaln((df + 1) / 2) - gammaln(df / 2) - 0.5 * log(df * pi) - log_scale
+        norm = log(2.0) - betaln(df / 2.0, 0.5) - 0.5 * log(df) - log_scale
 
         def log_density(u: np.ndarray) -> np.ndarray:
             return norm - 0.5 * (df + 1) * np.logaddexp(0.0, 2.0 * (np.log(u) - log_scale) - log(df))
@@ -254,10 +266,14 @@ class StudentT(Law):
         gaussian = np.sqrt(generator.chisquare(self.dim, n))
         return self.scale * gaussian * np.sqrt(self.df / generator.chisquare(self.df, n))
 
+    @property
+    def second_moment(self) -> float:
+        return self.scale**2 * self.df / (self.df - 2.0) if self.df > 2.0 else inf
+
     @cached_property
     def tail(self) -> Tail:
         df = self.df
-        at_zero = 2.0 * exp(gammaln((df + 1) / 2) - gammaln(df / 2)) / (sqrt(df * pi) * self.scale)
+        at_zero = 2.0 * exp(-betaln(df / 2.0, 0.5)) / (sqrt(df) * self.scale)
         return _smooth_tail(at_zero, 0.0, -at_zero * (df + 1) / (df * self.scale**2))
 
 
@@ -279,6 +295,10 @@ class Laplace(Law):
 
     def _norms(self, generator: np.random.Generator, n: int) -> np.ndarray:
         return self.scale * np.sqrt(2.0 * generator.exponential(size=n) * generator.chisquare(self.dim, n))
+
+    @property
+    def second_moment(self) -> float:
+        return 2.0 * self.scale**2
 
     @cached_property
     def tail(self) -> Tail:
@@ -304,11 +324,15 @@ class Radial(Law):
 
     def __post_init__(self) -> None:
         _check_dim(self)
+        refusal = f"`radius` must be a frozen continuous law of scipy.stats, such as scipy.stats.gamma(3.0), but is {self.radius!r}"
         if not all(hasattr(self.radius, method) for method in ("logpdf", "support", "rvs")):
-            raise ValueError(
-                f"`radius` must be a frozen continuous law of scipy.stats, such as scipy.stats.gamma(3.0), but is {self.radius!r}"
-            )
-        low, high = self.radius.support()
+            raise ValueError(refusal)
+        try:
+            low, high = (float(end) for end in self.radius.support())
+            self.radius.logpdf(np.ones(2))
+        except (TypeError, ValueError, AttributeError):
+            # a family without its parameters, a discrete law, or arrays of parameters
+            raise ValueError(refusal) from None
         if not low >= 0.0 or not high > low:
             raise ValueError(f"`radius` must be a positive law, but its support is [{low:g}, {high:g}]")
         mass = self._radius_weights.mass
@@ -330,6 +354,10 @@ class Radial(Law):
 
     def _norms(self, generator: np.random.Generator, n: int) -> np.ndarray:
         return np.asarray(self.radius.rvs(size=n, random_state=generator), dtype=float)
+
+    @property
+    def second_moment(self) -> float:
+        return self._radius_weights.normalised().second_moment / self.dim
 
     @cached_property
     def tail(self) -> Tail:
@@ -359,12 +387,15 @@ class Radial(Law):
         return a, float(masses[i] / (2.0 ** (a * k[i]) * (2.0**a - 1.0)))
 
     def _inverse_moment(self, power: int) -> float:
-        """E[R^-power]."""
+        """E[R^-power], with the geometric rest below the octaves that are summed."""
         weights = self._radius_weights.normalised()
         k = np.arange(LOWEST, LOWEST + weights.tilted.shape[0])
-        with np.errstate(over="ignore"):
-            terms = np.ldexp(weights.tilted @ OCTAVE ** float(-power), -np.maximum(k, 0) - power * np.maximum(k, -320))
-        return float(terms.sum())
+        mass, exponent = np.frexp(weights.tilted @ OCTAVE ** float(-power))
+        size = np.abs(weights.tilted).sum(axis=1)
+        live = int(np.flatnonzero(size > 1e-290)[0])
+        terms = np.ldexp(mass, np.maximum(exponent - np.maximum(k, 0) - power * k, -1080))[live:]
+        rest = geometric_rest(terms[::-1], float(terms.sum())) if self.radius.support()[0] == 0.0 else 0.0
+        return float(terms.sum() + rest)
 
     def config(self) -> dict[str, Any]:
         frozen = self.radius
@@ -372,7 +403,7 @@ class Radial(Law):
         return {"law": self.name, "dim": self.dim, "radius": radius}
 
     def label(self) -> str:
-        inside = ", ".join(f"{a:g}" for a in self.radius.args)
+        inside = ", ".join([*(f"{a:g}" for a in self.radius.args), *(f"{k}={v:g}" for k, v in self.radius.kwds.items())])
         return f"Radial(dim={self.dim}, {self.radius.dist.name}({inside}))"
 
 

@@ -45,6 +45,12 @@ class OctaveWeights:
     def mean(self) -> float:
         return float(np.ldexp(self.tilted @ OCTAVE, _OCTAVES - _TILT).sum() + self.mean_beyond)
 
+    @property
+    def second_moment(self) -> float:
+        """E R^2; inf where it diverges."""
+        terms = np.ldexp(self.tilted @ OCTAVE**2, np.minimum(2 * _OCTAVES - _TILT, 1000))
+        return float(terms.sum() + geometric_rest(terms, float(terms.sum()))) if np.isfinite(terms).all() else np.inf
+
     def normalised(self) -> "OctaveWeights":
         mass = self.mass
         return OctaveWeights(self.tilted / mass, self.mass_below / mass, self.mean_beyond / mass)
@@ -118,7 +124,7 @@ def _adaptive(log_density: LogDensity, support: tuple[float, float]) -> np.ndarr
     return weights
 
 
-def _geometric_rest(terms: np.ndarray, total: float) -> float:
+def geometric_rest(terms: np.ndarray, total: float) -> float:
     """Sum of the terms that would follow the last one if they go on in the same ratio; inf where they do not fall."""
     last, previous = float(terms[-1]), float(terms[-2])
     if last <= 1e-18 * total:
@@ -135,8 +141,8 @@ def weights_of_density(log_density: LogDensity, support: tuple[float, float] = (
     tilted = _adaptive(log_density, support)
     masses = np.ldexp(tilted.sum(axis=1), -_TILT)
     means = np.ldexp(tilted @ OCTAVE, _OCTAVES - _TILT)
-    below = _geometric_rest(masses[:2][::-1], masses.sum()) if support[0] == 0.0 else 0.0
-    beyond = _geometric_rest(means, means.sum()) if np.isinf(support[1]) else 0.0
+    below = geometric_rest(masses[:2][::-1], masses.sum()) if support[0] == 0.0 else 0.0
+    beyond = geometric_rest(means, means.sum()) if np.isinf(support[1]) else 0.0
     return OctaveWeights(tilted, below, beyond)
 
 

@@ -41,7 +41,7 @@ def log_sin(s: Array) -> Array:
     return np.log(2.0) - size - np.log1p(np.exp(-2.0 * size))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Start:
     """Where runs start: norm r > 0 and angle theta in [0, pi] to v; arrays broadcast to one batch.
 
@@ -63,6 +63,12 @@ class Start:
             raise ValueError(f"`norm` and `angle` must broadcast, but have shapes {norm.shape} and {angle.shape}") from None
         object.__setattr__(self, "norm", norm)
         object.__setattr__(self, "angle", angle)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Start) and np.array_equal(self.norm, other.norm) and np.array_equal(self.angle, other.angle)
+
+    def __hash__(self) -> int:
+        return hash((self.norm.shape, self.norm.tobytes(), self.angle.tobytes()))
 
     @classmethod
     def from_vectors(cls, w: Any, v: Any) -> "Start":

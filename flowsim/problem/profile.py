@@ -2,9 +2,9 @@ r"""A law seen along one direction: h, A, c - h and -h' as tables over the whole
 
     h(r) = E[|x_1| / (1 + exp(r|x_1|))],   A(r) = E log(1 + exp(-r|x_1|)),   D(r) = (c - h(r))/r,   c = E|x_1|/2
 
-Built in two stages. First the averages of `kernel.py` at 18 Chebyshev points in each octave of r, as correlations of the
-octave weights with the kernel; further than ``NEAR`` octaves from the scale of the law only at whole octaves, where log-log
-interpolation is exact to rounding because the functions have reached their power laws. Then the tables of `table.py`.
+Built in two stages. First the averages of `kernel.py` at all whole octaves of r, as correlations of the octave weights with the kernel,
+and at 18 Chebyshev points within each octave where they are no power laws; elsewhere log-log interpolation between whole octaves is exact
+to rounding. Then the tables of `table.py`.
 A single table serves h and D: it holds D below ``split`` (where h is near c) and h above (where h is small), so
 neither is ever the difference of nearly equal numbers.
 """
@@ -19,8 +19,11 @@ from flowsim.problem import table
 from flowsim.problem.kernel import NODES, OCTAVE, octave_basis, point_kernel
 from flowsim.problem.marginal import HIGHEST, LOWEST, OctaveWeights
 
-NEAR = 64
-"""Octaves on either side of the law's own scale that are sampled at all 18 points."""
+COMMON = 42
+"""Octaves of r on either side of 1 that are always sampled at all 18 points: 1e-12 to 1e12, where logarithms would cost a digit."""
+
+MARGIN = 8
+"""Octaves on either side of those where the functions are no power laws that are sampled at all 18 points too."""
 
 _FIRST, _LAST = -1022, 1023
 _STENCIL = np.arange(-4, 6)
@@ -46,7 +49,7 @@ class Profile:
     def growth(self, r: np.ndarray) -> np.ndarray:
         """h(r); relative error below 1e-13."""
         value = table.evaluate(self.force, r)
-        return np.where(r < self.split, self.pull - r * value, value)
+        return np.asarray(np.where(r < self.split, self.pull - r * value, value))
 
     def drag_ratio(self, r: np.ndarray) -> np.ndarray:
         """D(r) = (c - h(r))/r; relative error below 1e-13, finite limit at r = 0 where E|x|^2 is finite."""
@@ -66,15 +69,6 @@ class Profile:
         """(h, c - h, A, -z h')(z): what `build_profile` takes to mix this law over its scale."""
         drag = z * self.drag_ratio(z)
         return np.stack([self.growth(z), drag, self.aligned(z), z * self.curvature(z)])
-
-
-def _scale_octave(weights: OctaveWeights) -> int:
-    """The octave of 1/R at which the bulk of R sits, as the centre of the near zone in r."""
-    k = np.arange(LOWEST, HIGHEST + 1)
-    size = np.abs(weights.tilted).sum(axis=1)
-    with np.errstate(divide="ignore"):
-        log_mass = np.log2(size) - np.maximum(k, 0)
-    return -int(k[np.argmax(log_mass)])
 
 
 def _correlate(weights: OctaveWeights, kernel: Kernel, octaves: np.ndarray, mantissas: np.ndarray) -> np.ndarray:
@@ -97,23 +91,54 @@ def _correlate(weights: OctaveWeights, kernel: Kernel, octaves: np.ndarray, mant
 
 
 def _continue_power_laws(logs: np.ndarray, octaves: np.ndarray) -> np.ndarray:
-    """Rows of log2 values at consecutive octaves, continued along their last slope where they underflow or the sums end."""
+    """Rows of log2 F at octaves e, continued as F = C 2^(b e) |e|^g where they underflow or the sums end.
+
+    b and g from the slopes at the last good octave and at half of it; g is 0 for a power law, 1 where a logarithm stands.
+    """
     out = logs.copy()
     for row in out:
         good = np.flatnonzero((row > -960.0) & (np.abs(octaves) <= 930))
-        first, last = good[0], good[-1]
-        row[:first] = row[first] + (row[first + 1] - row[first]) * (np.arange(first) - first)
-        row[last + 1 :] = row[last] + (row[last] - row[last - 1]) * np.arange(1, row.size - last)
+        for edge, inward in ((int(good[-1]), -1), (int(good[0]), 1)):
+            rest = np.arange(edge + 1, row.size) if inward < 0 else np.arange(edge)
+            e1 = int(octaves[edge])
+            half = int(np.searchsorted(octaves, e1 // 2)) if abs(e1) > 300 else edge + 20 * inward
+            e2 = int(octaves[half])
+            first, second = (float(row[k] - row[k + inward]) * -inward for k in (edge, half))
+            # the difference quotient of log2|e| over one octave
+            log_first, log_second = (float(np.log2(abs(e)) - np.log2(abs(e + inward))) * -inward for e in (e1, e2))
+            g = (first - second) / (log_first - log_second) if abs(e1) > 300 else 0.0
+            g = g if abs(g) > 1e-3 else 0.0
+            b = first - g * log_first
+            row[rest] = row[edge] + b * (octaves[rest] - e1) + g * (np.log2(np.abs(octaves[rest])) - np.log2(abs(e1)))
     return out
+
+
+def _bending(logs: np.ndarray, octaves: np.ndarray) -> np.ndarray:
+    """The octaves around which some row is no power law: there log-log interpolation from whole octaves would show.
+
+    Each value is held against interpolation from its neighbours at twice the spacing, which errs far more than at one.
+    """
+    reach = 2 * np.array([-4, -3, -2, -1, 1, 2, 3, 4])
+    basis = _lagrange(reach, np.zeros(1))[0]
+    window = sliding_window_view(logs, 17, axis=1)[:, :, reach + 8]
+    miss = np.abs(window @ basis - logs[:, 8:-8]).max(axis=0)
+    centre = octaves[8:-8]
+    bent = centre[miss > 1e-12 + 4e-15 * np.abs(logs[:, 8:-8]).max(axis=0)]
+    return bent if bent.size else np.array([0])
+
+
+def _lagrange(nodes: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Lagrange basis polynomials on ``nodes`` at ``points``: shape (points, nodes)."""
+    basis = np.ones((points.size, nodes.size))
+    for i, node in enumerate(nodes):
+        for other in np.delete(nodes, i):
+            basis[:, i] *= (points - other) / (node - other)
+    return basis
 
 
 def _far(logs: np.ndarray, first_octave: int, wanted: np.ndarray) -> np.ndarray:
     """log2 of functions at 2^e ``table.MANTISSAS``, e in wanted, from their log2 at whole octaves: shape (4, wanted, mantissas)."""
-    log2m = np.log2(table.MANTISSAS)
-    basis = np.ones((log2m.size, _STENCIL.size))
-    for i, node in enumerate(_STENCIL):
-        for other in np.delete(_STENCIL, i):
-            basis[:, i] *= (log2m - other) / (node - other)
+    basis = _lagrange(_STENCIL, np.log2(table.MANTISSAS))
     windows = sliding_window_view(logs, _STENCIL.size, axis=1)
     return windows[:, wanted - first_octave + _STENCIL[0]] @ basis.T
 
@@ -123,17 +148,18 @@ def build_profile(weights: OctaveWeights, kernel: Kernel = point_kernel) -> Prof
 
     ``point_kernel``: X = 1, so R is |x_1| itself. ``Profile.as_kernel`` of the unit sphere: R is |x|.
     """
-    centre = _scale_octave(weights)
-    near = np.arange(max(centre - NEAR, _FIRST), min(centre + NEAR, _LAST) + 1)
-    every = np.arange(_FIRST - 6, _LAST + 7)
+    every = np.arange(_FIRST - 16, _LAST + 17)
     octaves = np.arange(_FIRST, _LAST + 1)
     r = np.ldexp(table.MANTISSAS, octaves[:, None])
-    samples = np.empty((4, octaves.size, table.MANTISSAS.size))
-    samples[:, near - _FIRST] = _correlate(weights, kernel, near, OCTAVE) @ octave_basis(table.MANTISSAS).T
     with np.errstate(divide="ignore"):
         logs = _continue_power_laws(np.log2(_correlate(weights, kernel, every, np.ones(1))[:, :, 0]), every)
+    bent = _bending(logs, every)
+    near = octaves[np.isin(octaves, bent[:, None] + np.arange(-MARGIN, MARGIN + 1)) | (np.abs(octaves) <= COMMON)]
+    samples = np.empty((4, octaves.size, table.MANTISSAS.size))
+    for run in np.split(near, np.flatnonzero(np.diff(near) > 1) + 1):
+        samples[:, run - _FIRST] = _correlate(weights, kernel, run, OCTAVE) @ octave_basis(table.MANTISSAS).T
     far = np.setdiff1d(octaves, near)
-    log_far = _far(logs, every[0], far)
+    log_far = _far(logs, int(every[0]), far)
     with np.errstate(under="ignore"):
         samples[:, far - _FIRST] = np.exp2(log_far)
         growth, drag, aligned, curvature = samples

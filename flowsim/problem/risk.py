@@ -62,7 +62,7 @@ class PopulationRisk:
     def drag(self, r: Any) -> Array:
         """c - h(r), r >= 0; same shape as r, relative error below 1e-13 (also at r -> 0)."""
         radius = arguments.reals("r", r, low=0.0)
-        return radius * self.profile.drag_ratio(radius)
+        return np.asarray(radius * self.profile.drag_ratio(radius))
 
     def drag_ratio(self, r: Any) -> Array:
         """D(r) = (c - h(r))/r, the curvature of L across w; same shape as r."""
@@ -94,13 +94,12 @@ class PopulationRisk:
     def gradient(self, w: Any, v: Any) -> Array:
         """grad L(w) = (c - h(r)) w/r - c (1 - 2 eps) v. w: (..., d); v: (d,), only its direction counts; result: (..., d)."""
         w, v = self._vectors(w, v)
-        r = np.linalg.norm(w, axis=-1, keepdims=True)
-        return self.profile.drag_ratio(r) * w - self.signal * v
+        return self.profile.drag_ratio(_length(w)[..., None]) * w - self.signal * v
 
     def hessian(self, w: Any, v: Any) -> Array:
         """-h'(r) u u^T + ((c - h(r))/r) (I - u u^T), u = w/r. w: (..., d); result: (..., d, d). v does not matter, by the formula."""
         w, v = self._vectors(w, v)
-        r = np.linalg.norm(w, axis=-1)
+        r = _length(w)
         along = np.where(r > 0, self.profile.curvature(r), self.profile.drag_ratio(r))[..., None, None]
         across = self.profile.drag_ratio(r)[..., None, None]
         u = w / np.where(r > 0, r, 1.0)[..., None]
@@ -136,6 +135,13 @@ class PopulationRisk:
     def label(self) -> str:
         noise = f", label_noise={self.label_noise:g}" if self.label_noise else ""
         return self.law.label() + noise
+
+
+def _length(w: Array) -> Array:
+    """|w| over the last axis; no square leaves the double range."""
+    largest = np.abs(w).max(axis=-1, keepdims=True)
+    scale = np.where(largest > 0.0, largest, 1.0)
+    return np.asarray(np.linalg.norm(w / scale, axis=-1) * scale[..., 0])
 
 
 def risk_from_config(config: dict[str, Any]) -> PopulationRisk:

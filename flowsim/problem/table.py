@@ -47,6 +47,14 @@ def horner(rows: Any, t: Any) -> Any:
     return value
 
 
+def slope(rows: Any, t: Any) -> Any:
+    """sum_k k rows[..., k] t^(k-1), the derivative in t; a panel of r = 2^e m has dt/dr = 2 SPLIT/2^e."""
+    value = DEGREE * rows[..., DEGREE]
+    for k in range(DEGREE - 1, 0, -1):
+        value = value * t + k * rows[..., k]
+    return value
+
+
 def evaluate(table: np.ndarray, r: np.ndarray, block: int = 4096) -> np.ndarray:
     """The tabulated function at r >= 0 (NumPy; in blocks that stay in cache)."""
     r = np.asarray(r, dtype=np.float64)

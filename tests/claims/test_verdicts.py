@@ -1,7 +1,7 @@
 """Every claim comes out as a correct program's would, and each measurement can fail: a wrong theory or a wrong run turns its verdict."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -101,10 +101,10 @@ CONTROLS: dict[str, tuple[Any, str, Any]] = {
 
 
 @pytest.fixture
-def perturbed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Claim]:
+def perturbed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Claim:
     name = request.param
     monkeypatch.setattr(*CONTROLS[name])
-    yield CLAIMS[name]
+    return CLAIMS[name]
 
 
 @pytest.mark.parametrize("perturbed", CONTROLS, indirect=True)
@@ -197,6 +197,6 @@ def test_theory_hands_on_the_registry() -> None:
 
 
 def test_rates_room_measures_exponents_against_the_size_of_the_next_order() -> None:
-    case, run = rates_room.cases((1,))[0]
+    case, _ = rates_room.cases((1,))[0]
     theory = fs.theory.rates(case.risk, 1)
     assert rates_room.correction(theory, case, 1e12) < rates_room.correction(theory, case, 1e6) < 1.0

@@ -82,6 +82,15 @@ def test_a_wrong_pull_or_tail_misses_the_flow(flow, risk, attribute, depth):
         assert norm_gap > 1e-4
 
 
+@every_law
+@every_depth
+def test_the_leading_order_is_the_constant_times_the_power(risk, name, depth):
+    found, times = rates(risk(name), depth), np.array([1e-3, 1.0, 1e12])
+    np.testing.assert_allclose(found.norm(times), found.norm_constant * times**found.norm_exponent, rtol=1e-13)
+    np.testing.assert_allclose(-found.log_tan_half_angle(times), found.direction_constant * times**found.direction_exponent, rtol=1e-13)
+    np.testing.assert_allclose(found.risk(times), found.risk_constant * times**-found.risk_exponent, rtol=1e-13)
+
+
 def test_the_exponents_of_the_direction_go_from_two_thirds_to_two(risk):
     found = [rates(risk("gaussian"), depth).direction_exponent for depth in (1, 2, 3, 100)]
     np.testing.assert_allclose(found, [2 / 3, 1.0, 6 / 5, 200 / 102], rtol=1e-15)

@@ -1,0 +1,97 @@
+"""The paper's figure 1: bounds that stay on their side of what they bound."""
+
+import numpy as np
+import pytest
+
+import flowsim as fs
+from flowsim.present import paper_figure
+
+
+def bounds(ax):
+    return [line for line in ax.get_lines() if line.get_label() == "_bound"]
+
+
+def curve(ax, name):
+    return next(line for line in ax.get_lines() if line.get_label() == name)
+
+
+@pytest.fixture(scope="module")
+def figure(paper):
+    figure = paper_figure(*paper)
+    figure.canvas.draw()
+    return figure
+
+
+def test_flow_and_descent_are_the_runs_themselves(paper, figure):
+    flow, descent = paper
+    for row in range(2):
+        for ax, name in zip(figure.axes[3 * row : 3 * row + 3], ("angle", "risk", "norm"), strict=True):
+            np.testing.assert_array_equal(curve(ax, "flow").get_ydata(), getattr(flow[row], name))
+            np.testing.assert_array_equal(curve(ax, "descent").get_ydata(), getattr(descent[row], name))
+            np.testing.assert_array_equal(curve(ax, "flow").get_xdata(), flow.time)
+            assert ax.get_yscale() == "log"
+
+
+def test_bounds_start_at_the_beginning_and_where_the_paper_starts_them_anew(figure):
+    for ax, restart in zip((figure.axes[0], figure.axes[3]), (5.0, 18.0), strict=True):
+        assert [line.get_xdata()[0] for line in bounds(ax)] == pytest.approx([0.0, restart])
+        assert all(line.get_linestyle() == "--" for line in bounds(ax))
+
+
+def test_angle_and_risk_stay_below_their_bounds(figure):
+    for ax in (*figure.axes[0:2], *figure.axes[3:5]):
+        assert len(bounds(ax)) == 2
+        for line in bounds(ax):
+            measured = np.interp(line.get_xdata(), curve(ax, "flow").get_xdata(), curve(ax, "flow").get_ydata())
+            assert (line.get_ydata() >= measured * (1 - 1e-9)).all()
+            assert line.get_ydata()[0] == pytest.approx(measured[0], rel=1e-9)
+
+
+def test_norms_stay_between_their_bounds(figure):
+    for ax, count in zip((figure.axes[2], figure.axes[5]), (2, 4), strict=True):
+        assert len(bounds(ax)) == count
+        flow = curve(ax, "flow")
+        for i, line in enumerate(bounds(ax)):
+            measured = np.interp(line.get_xdata(), flow.get_xdata(), flow.get_ydata())
+            above = line.get_ydata() >= measured * (1 - 1e-9)
+            below = line.get_ydata() <= measured * (1 + 1e-9)
+            # at N = 4 Lemma 4 gives a floor, then a ceiling; at N = 1 there is a ceiling alone
+            assert (below if count == 4 and i % 2 == 0 else above).all()
+
+
+def test_the_bound_from_the_start_turns_where_the_norm_does(paper, figure):
+    """Theorem 1 from its definition: the first phase before the least norm, the second one after."""
+    flow = paper[0][0]
+    turn = int(np.argmin(flow.norm))
+    line = bounds(figure.axes[0])[0]
+    pull = flow.risks.item().pull
+    first = 2.0 * pull / flow.norm[0] * flow.time[: turn - 1] - 2.0 * flow.log_tan_half_angle[0]
+    np.testing.assert_allclose(line.get_ydata()[: turn - 1], 2 * np.arctan(np.exp(-first / 2)), rtol=1e-12)
+    start = fs.Start.from_vectors([0.6, -0.8], [0.0, 1.0])
+    fine = fs.gradient_flow(flow.risks.item(), start, np.linspace(*flow.time[[turn - 1, turn + 1]], 20_001), solver="dop853")
+    least = int(np.argmin(fine.norm))
+    norm, s = fine.norm[least], fine.log_tan_half_angle[least]
+    later = flow.time[turn + 2 :] - fine.time[least]
+    second = 4 * pull / np.sqrt(0.6) * np.sqrt(later + norm**2 / 0.6) - 2 * s - 4 * pull * norm / 0.6
+    np.testing.assert_allclose(line.get_ydata()[turn + 2 :], 2 * np.arctan(np.exp(-second / 2)), rtol=1e-4)
+
+
+def test_panels_are_named(figure):
+    assert [ax.get_title() for ax in figure.axes[:3]] == [r"angle $\theta$ to the teacher", "risk $L(w)$", "norm $|w|$"]
+    assert [figure.axes[0].get_ylabel(), figure.axes[3].get_ylabel()] == ["$N=1$", "$N=4$"]
+    assert [ax.get_xlabel() for ax in figure.axes[3:]] == [r"$\eta n$"] * 3
+    assert len(figure.legends[0].get_texts()) == 4
+
+
+def test_two_layers_and_norms_that_fall_to_the_end_have_no_direction_bound():
+    risk, start = fs.PopulationRisk(fs.Sphere(dim=2)), fs.Start([1.0, 1.0, 1.0], [2.0, 2.0, 1.0])
+    record = np.arange(0, 2001, 50)
+    flow = fs.gradient_flow(risk, start, 1e-3 * record, depth=[2, 3, 3])
+    figure = paper_figure(flow, fs.gradient_descent(risk, start, 1e-3, record, depth=[2, 3, 3]))
+    assert [len(bounds(ax)) for ax in figure.axes] == [0, 0, 0, 0, 0, 2, 1, 1, 2]
+    assert len(figure.legends[0].get_texts()) == 3
+
+
+def test_depths_that_do_not_match_are_refused(paper):
+    with pytest.raises(ValueError, match="`descents` must have the depths of `flows`"):
+        paper_figure(paper[0], [paper[1][1], paper[1][0]])
