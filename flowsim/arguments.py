@@ -20,6 +20,8 @@ def real(name: str, value: Any, *, low: float = -np.inf, high: float = np.inf, s
 def reals(name: str, value: Any, *, low: float = -np.inf, high: float = np.inf, strict: bool = False) -> np.ndarray:
     """An array of finite numbers in [low, high], or in (low, high) where ``strict``."""
     try:
+        if np.iscomplexobj(value):
+            raise ValueError
         numbers = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
         raise ValueError(f"`{name}` must be a number or an array of numbers, but is {value!r}") from None
@@ -50,7 +52,10 @@ def _range(low: float, high: float, strict: bool) -> str:
 def whole(name: str, value: Any, *, low: int, high: int | None = None) -> np.ndarray:
     """An int64 array of whole numbers from low to high; 3.0 is one, 1.5 and True are not."""
     allowed = f"a whole number from {low} to {high}" if high is not None else f"a whole number, {low} or more"
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ValueError(f"`{name}` must be {allowed}, or an array of them, but is {value!r}") from None
     if array.dtype == bool or array.dtype.kind not in "iuf":
         raise ValueError(f"`{name}` must be {allowed}, but is {value!r}")
     if array.size == 0:

@@ -27,10 +27,10 @@ def _samples() -> tuple[tuple[Law, np.ndarray], ...]:
     return tuple((law, law.sample(seed, SAMPLES)) for seed, law in enumerate((*laws(), Sphere(10, 3.0))) if np.isfinite(law.second_moment))
 
 
-def _z_scores(values: np.ndarray, expected: np.ndarray) -> np.ndarray:
+def _z_scores(values: np.ndarray, expected: np.ndarray | float) -> np.ndarray:
     """Standard errors by which means over the first axis miss the expected values."""
     error = values.std(axis=0) / np.sqrt(values.shape[0])
-    return np.abs(values.mean(axis=0) - expected) / np.maximum(error, 1e-300)
+    return np.asarray(np.abs(values.mean(axis=0) - expected) / np.maximum(error, 1e-300))
 
 
 def _sampled(name: str, difference: dict[str, float]) -> Finding:

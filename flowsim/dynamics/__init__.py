@@ -23,8 +23,8 @@ __all__ = [
     "gradient_descent",
     "gradient_flow",
     "load",
-    "rerun",
     "log_steps",
+    "rerun",
     "turning_point",
     "velocity",
 ]

@@ -58,10 +58,7 @@ def compare(flow: Trajectory, descent: Trajectory) -> Comparison:
     if not inside.any():
         raise ValueError(f"`descent` must reach a time inside the flow's, {flow.time[0]:.6g} .. {flow.time[-1]:.6g}")
     time = descent.time[inside]
-    if flow.time.shape == time.shape and np.array_equal(flow.time, time):
-        there = flow
-    else:
-        there = rerun(flow, time)
+    there = flow if np.array_equal(flow.time, time) else rerun(flow, time)
     there.require_ok()
     with np.errstate(invalid="ignore"):
         gap = np.where(

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
-from scipy.integrate import solve_ivp
+from scipy.integrate import BDF, DOP853, LSODA, OdeSolver, Radau
 
 from flowsim import arguments
 from flowsim.dynamics.network import Batch, Network, flow_field, make_batch
@@ -28,7 +28,7 @@ from flowsim.problem.plane import log_sin
 
 Array = Float[np.ndarray, "..."]
 
-METHODS = ("Radau", "BDF", "LSODA", "DOP853")
+METHODS: dict[str, Callable[..., OdeSolver]] = {"Radau": Radau, "BDF": BDF, "LSODA": LSODA, "DOP853": DOP853}
 MAX_STEPS = 20_000
 LOCAL = 0.02
 """The solver's local tolerance over the accuracy asked for; measured over laws, depths and starts (benchmarks/accuracy.py)."""
@@ -180,8 +180,10 @@ def _check_solver(solver: Any) -> Solver:
         return diffrax.Dopri8()
     if isinstance(solver, str):
         return SOLVERS[arguments.one_of("solver", solver.lower(), SOLVERS)]()
-    if isinstance(solver, (diffrax.AbstractSolver, SciPy)):
+    if isinstance(solver, (diffrax.AbstractAdaptiveSolver, SciPy)):
         return solver
+    if isinstance(solver, diffrax.AbstractSolver):
+        raise ValueError(f"`solver` must choose its own steps (a diffrax.AbstractAdaptiveSolver), but is {type(solver).__name__}")
     raise ValueError(f"`solver` must be a diffrax solver, flowsim.SciPy(method) or one of {', '.join(SOLVERS)}, but is {solver!r}")
 
 
@@ -291,38 +293,30 @@ def _run_scipy(batch: Batch, tasks: _Task, solver: SciPy, tolerance: float, cap:
     return states, codes, steps
 
 
-class _StepCap(Exception):
-    """Raised out of `solve_ivp`, which has no cap of its own."""
-
-
 def _one_scipy(tables: Any, task: _Task, solver: SciPy, tolerance: float, cap: int, progress: Progress) -> tuple[np.ndarray, int, int]:
-    calls, reached = 0, 0.0
+    """Step by step, so that what was reached is kept when the solver fails or runs out of steps."""
     out = np.full((task.tau.size, 2), np.nan)
-    if task.tau[-1] == 0.0:
-        out[:] = task.y
+    out[task.tau == 0.0] = task.y
+    end, steps = float(task.tau[-1]), 0
+    if end == 0.0:
         return out, 0, 0
     with jax.enable_x64(True):
         args = (tables, jax.tree.map(jnp.asarray, task))
-
-        def rate(tau: float, y: np.ndarray) -> np.ndarray:
-            nonlocal calls, reached
-            calls += 1
-            # no method needs 20 evaluations a step
-            if calls > 20 * cap:
-                raise _StepCap
-            if tau > reached:
-                progress.advance((tau - reached) / np.log(10.0))
-                reached = tau
-            return np.asarray(_jit_rate(tau, y, args))
-
         # below 100 eps SciPy warns and raises rtol itself
         rtol = max(tolerance, 2.3e-14)
-        try:
-            solution = solve_ivp(rate, (0.0, float(task.tau[-1])), task.y, solver.method, t_eval=task.tau, rtol=rtol, atol=tolerance)
-        except _StepCap:
-            return out, 1, calls
-    out[: solution.y.shape[1]] = solution.y.T
-    return out, 0 if solution.success else 2, int(solution.nfev)
+        stepper = METHODS[solver.method](lambda tau, y: np.asarray(_jit_rate(tau, y, args)), 0.0, task.y, end, rtol=rtol, atol=tolerance)
+        while stepper.status == "running" and steps < cap:
+            before = stepper.t
+            stepper.step()
+            steps += 1
+            if stepper.status == "failed":
+                break
+            passed = (task.tau > before) & (task.tau <= stepper.t)
+            if passed.any():
+                out[passed] = stepper.dense_output()(task.tau[passed]).T
+            progress.advance((stepper.t - before) / np.log(10.0))
+    code = {"finished": 0, "running": 1, "failed": 2}[stepper.status]
+    return out, code, steps
 
 
 def _verify(batch: Batch, save: Array, result: _Result, solver: Solver, tolerance: float, cap: int) -> dict[str, Any]:

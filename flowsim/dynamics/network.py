@@ -29,7 +29,7 @@ Array = Float[np.ndarray, "..."]
 MAX_DEPTH = 100
 
 SETTLED = 1e-11
-"""|h(r) - h(r*)|/h below which an aligned run with label noise rests at r*; r is then within half of it, relatively."""
+"""|h(r) - h(r*)|/min(h, c - h) below which an aligned run with label noise rests at r*; r is then about as near, relatively."""
 
 
 class Network(NamedTuple):
@@ -136,7 +136,9 @@ def flow_field(tables: Any, network: Network, y: Any) -> Any:
     turning = jnp.exp(log_norm * (1.0 - 2.0 / network.depth))
     first = jnp.where(one_layer, q_rate, network.depth * turning * g)
     # with label noise the norm relaxes to r*: once there it stays, and the flow is no longer stiff
-    settled = (noise > 0.0) & (network.pull * polar.one_minus_cos <= 1e-13 * push.growth) & (jnp.abs(g) <= SETTLED * push.growth)
+    # h where it is small, c - h near label noise 1/2, where r* is: either is about r h' there
+    small = jnp.minimum(push.growth, push.drag)
+    settled = (noise > 0.0) & (network.pull * polar.one_minus_cos <= 1e-13 * small) & (jnp.abs(g) <= SETTLED * small)
     first = jnp.where(settled, 0.0, first)
     second = jnp.where(one_layer, -push.ratio, -network.signal * turning)
     return jnp.stack([first, jnp.where(network.ray == 0.0, second, 0.0)])
@@ -193,7 +195,7 @@ def descent_step(
     r = size * z
 
     def looked_up() -> tuple[Any, Any]:
-        return look_up(tables, network.row, r), 1.0 / z
+        return look_up(tables, network.row, r), jnp.where(z > 0.0, 1.0 / z, 0.0)
 
     value, inverse = isolate(looked_up)
     near = r < network.split
@@ -201,7 +203,8 @@ def descent_step(
     growth = jnp.where(near, network.pull - drag, value)
     ratio = jnp.where(near, size * value, drag * inverse)
     sign = jnp.where(u < 0.0, -1.0, 1.0)
-    cos, sin = sign * parallel * inverse, perp * inverse
+    # exactly 1 on a ray: a rounded cosine would push the run off the balance that keeps it falling to the saddle
+    cos, sin = sign * jnp.where((perp == 0.0) & (z > 0.0), jnp.sign(parallel), parallel * inverse), perp * inverse
     misaligned = network.pull * isolate(lambda: jnp.where(cos > 0.0, sin * sin / (1.0 + cos), 1.0 - cos))
     noise = network.pull - network.signal
     mantissa = mantissa * (1.0 - step_size * size * ratio)
@@ -285,9 +288,10 @@ def _risk_array(risk: Any) -> np.ndarray:
 
 
 class Velocity(NamedTuple):
-    """Rates of change along the flow: r', theta', s', q' = d<w, v>/dt and ell' = d log|w - q v|/dt."""
+    """Rates of change along the flow: r', r'/r, theta', s', q' = d<w, v>/dt and ell' = d log|w - q v|/dt."""
 
     norm: Array
+    log_norm: Array
     angle: Array
     log_tan_half_angle: Array
     parallel: Array
@@ -302,7 +306,9 @@ def velocity(risk: PopulationRisk, log_norm: Array, s: Array, depth: Array) -> V
     g = risk.growth(r) - risk.pull * gap - (risk.pull - risk.signal) * cos
     turning = np.exp(log_norm * (1.0 - 2.0 / depth))
     r_rate, s_rate = depth * r * turning * g, -risk.signal * turning
-    return Velocity(r_rate, s_rate * sin, s_rate, r_rate * cos - r * s_rate * sin**2, depth * turning * g + s_rate * cos)
+    relative = depth * turning * g
+    rates = (r_rate, relative, s_rate * sin, s_rate, r_rate * cos - r * s_rate * sin**2, relative + s_rate * cos)
+    return Velocity(*(np.asarray(rate) for rate in rates))
 
 
 def flow_velocity(risk: PopulationRisk, norm: Any, angle: Any, depth: Any) -> Velocity:
@@ -312,4 +318,4 @@ def flow_velocity(risk: PopulationRisk, norm: Any, angle: Any, depth: Any) -> Ve
     """
     start = Start(norm, angle)
     depth = arguments.whole("depth", depth, low=1, high=MAX_DEPTH).astype(float)
-    return velocity(risk, np.log(start.norm), start.log_tan_half_angle, depth)
+    return velocity(risk, np.asarray(np.log(start.norm)), start.log_tan_half_angle, depth)

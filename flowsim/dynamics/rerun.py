@@ -20,9 +20,7 @@ def rerun(run: Trajectory, times: Any = None) -> Trajectory:
     config = run.config
     if run.kind == "flow":
         solver = _solver(config["solver"])
-        return gradient_flow(
-            risk, run.start, run.time if times is None else times, run.depth, solver, config["rtol"], config["max_steps"]
-        )
+        return gradient_flow(risk, run.start, run.time if times is None else times, run.depth, solver, config["rtol"], config["max_steps"])
     if times is not None:
         raise ValueError("`times` cannot be chosen for a descent, which is recorded at its steps")
     step_size = Schedule(config["schedule"]) if "schedule" in config else run.step_size

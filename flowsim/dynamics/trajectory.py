@@ -147,10 +147,7 @@ class Trajectory:
         arguments.one_of("quantity", quantity, ("direction", "norm", "risk"))
         self.require_ok()
         if self.kind == "descent":
-            values = {"direction": -self.log_tan_half_angle, "norm": self.norm, "risk": self.risk}[quantity]
-            with np.errstate(divide="ignore", invalid="ignore"):
-                x, y = np.broadcast_to(np.log(self.time), values.shape), np.log(values)
-                return np.gradient(y, axis=-1) / np.gradient(x, axis=-1)
+            return self._differenced({"direction": -self.log_tan_half_angle, "norm": self.norm, "risk": self.risk}[quantity])
         from flowsim.dynamics.network import velocity
 
         out = np.full(self.log_norm.shape, np.nan)
@@ -162,13 +159,26 @@ class Trajectory:
                 if quantity == "direction":
                     out[index] = self.time * v.log_tan_half_angle / s
                 elif quantity == "norm":
-                    out[index] = self.time * v.norm / np.exp(log_norm)
+                    out[index] = self.time * v.log_norm
                 else:
                     gap, norm = one_minus_cos(s), np.exp(log_norm)
                     noise = 2.0 * risk.label_noise
                     along = -risk.growth(norm) + risk.pull * (gap + noise * (1.0 - gap))
                     across = risk.signal * norm * gap * (2.0 - gap) * v.log_tan_half_angle
                     out[index] = self.time * (along * v.norm + across) / risk.value_at(norm, gap)
+        return out
+
+    def _differenced(self, values: Array) -> Array:
+        """Central differences of log values in log t; nan at t = 0."""
+        later = np.flatnonzero(self.time.reshape(-1, self.time.shape[-1])[0] > 0.0)
+        if later.size < 2:
+            raise ValueError(f"a descent's local exponent needs two records after t = 0, but this run has {later.size}")
+        out = np.full(values.shape, np.nan)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            x, y = np.broadcast_to(np.log(self.time), values.shape)[..., later], np.log(values[..., later])
+            inner = (y[..., 2:] - y[..., :-2]) / (x[..., 2:] - x[..., :-2])
+            ends = [(y[..., k + 1] - y[..., k]) / (x[..., k + 1] - x[..., k]) for k in (0, later.size - 2)]
+        out[..., later] = np.concatenate([ends[0][..., None], inner, ends[1][..., None]], axis=-1)
         return out
 
     def __getitem__(self, index: Any) -> "Trajectory":

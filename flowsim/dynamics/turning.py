@@ -31,7 +31,7 @@ def turning_point(risk: PopulationRisk, start: Start, depth: int) -> Turning:
     if start.shape:
         raise ValueError(f"`start` must be a single start, but is a batch of shape {start.shape}")
     begin = Turning(0.0, float(start.norm), float(start.log_tan_half_angle))
-    if velocity(risk, np.log(start.norm), start.log_tan_half_angle, np.asarray(float(depth))).norm >= 0.0:
+    if velocity(risk, np.asarray(np.log(start.norm)), start.log_tan_half_angle, np.asarray(float(depth))).norm >= 0.0:
         return begin
     time_scale = max(begin.norm, 1e-30) ** (2.0 / depth - 1.0) / risk.pull
     times = time_scale * np.geomspace(1e-8, 1e40, 12 * _COUNT)

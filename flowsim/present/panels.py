@@ -303,7 +303,8 @@ def plot_gap(comparison: Comparison, quantity: str = "direction", ax: Axes | Non
     with styled():
         ax = make_axes(ax)
         gap = np.abs(what.gap(comparison))
-        ax.plot(comparison.time, np.where(gap > 0, gap, np.nan), color=palette()[1], label="gap")
+        # at t = 0, off a logarithmic axis anyway, rounding alone would set the range
+        ax.plot(comparison.time, np.where((gap > 0) & (comparison.time > 0), gap, np.nan), color=palette()[1], label="gap")
         log_time(ax, [comparison.flow])
         if (gap > 0).any():
             ax.set_yscale("log")

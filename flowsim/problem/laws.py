@@ -325,7 +325,7 @@ class Radial(Law):
     def __post_init__(self) -> None:
         _check_dim(self)
         refusal = f"`radius` must be a frozen continuous law of scipy.stats, such as scipy.stats.gamma(3.0), but is {self.radius!r}"
-        if not all(hasattr(self.radius, method) for method in ("logpdf", "support", "rvs")):
+        if not all(hasattr(self.radius, part) for part in ("dist", "args", "kwds", "logpdf", "support", "rvs")):
             raise ValueError(refusal)
         try:
             low, high = (float(end) for end in self.radius.support())
@@ -416,6 +416,8 @@ def law_from_config(config: dict[str, Any]) -> Law:
     name = arguments.one_of("law", given.pop("law", None), LAWS)
     if name == Radial.name:
         radius = given.pop("radius")
-        family = getattr(stats, arguments.one_of("radius", radius["name"], dir(stats)))
+        family = getattr(stats, radius["name"], None)
+        if not isinstance(family, stats.rv_continuous):
+            raise ValueError(f"the law of the radius must be one of scipy.stats, but is {radius['name']!r}")
         given["radius"] = family(*radius.get("args", []), **radius.get("kwds", {}))
     return LAWS[name](**given)

@@ -20,7 +20,7 @@ def log_tan_half(angle: Array) -> Array:
         small = np.log(np.tan(np.minimum(angle, 2.0) / 2.0))
         gap = (np.pi - angle) + _PI_REST
         large = -np.log(np.tan(np.where(angle >= np.pi, 0.0, np.minimum(gap, 2.0)) / 2.0))
-    return np.where(angle < 1.5, small, large)
+    return np.asarray(np.where(angle < 1.5, small, large))
 
 
 def angle_of(s: Array) -> Array:
@@ -32,13 +32,13 @@ def angle_of(s: Array) -> Array:
 def one_minus_cos(s: Array) -> Array:
     """1 - cos(theta) = 2/(1 + exp(-2 s)), without cancellation."""
     with np.errstate(over="ignore", under="ignore"):
-        return 2.0 / (1.0 + np.exp(-2.0 * s))
+        return np.asarray(2.0 / (1.0 + np.exp(-2.0 * s)))
 
 
 def log_sin(s: Array) -> Array:
     """log sin(theta) = -log cosh(s)."""
     size = np.abs(s)
-    return np.log(2.0) - size - np.log1p(np.exp(-2.0 * size))
+    return np.asarray(np.log(2.0) - size - np.log1p(np.exp(-2.0 * size)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -46,22 +46,22 @@ class Profile:
     aligned_table: np.ndarray
     curvature_table: np.ndarray
 
-    def growth(self, r: np.ndarray) -> np.ndarray:
+    def growth(self, r: np.ndarray | float) -> np.ndarray:
         """h(r); relative error below 1e-13."""
         value = table.evaluate(self.force, r)
         return np.asarray(np.where(r < self.split, self.pull - r * value, value))
 
-    def drag_ratio(self, r: np.ndarray) -> np.ndarray:
+    def drag_ratio(self, r: np.ndarray | float) -> np.ndarray:
         """D(r) = (c - h(r))/r; relative error below 1e-13, finite limit at r = 0 where E|x|^2 is finite."""
         value = table.evaluate(self.force, r)
         above = r >= self.split
-        return np.where(above, (self.pull - value) / np.where(above, r, 1.0), value)
+        return np.asarray(np.where(above, (self.pull - value) / np.where(above, r, 1.0), value))
 
-    def aligned(self, r: np.ndarray) -> np.ndarray:
+    def aligned(self, r: np.ndarray | float) -> np.ndarray:
         """A(r); relative error below 1e-13."""
         return table.evaluate(self.aligned_table, r)
 
-    def curvature(self, r: np.ndarray) -> np.ndarray:
+    def curvature(self, r: np.ndarray | float) -> np.ndarray:
         """-h'(r) = E[|x_1|^2 s(1-s)], s = 1/(1 + exp(r|x_1|)); relative error below 1e-13."""
         return table.evaluate(self.curvature_table, r)
 

@@ -79,7 +79,7 @@ class PopulationRisk:
     def value(self, norm: Any, angle: Any) -> Array:
         """L = A(r) + c r (1 - (1 - 2 eps) cos theta) at norm r >= 0 and angle theta in [0, pi]; shapes broadcast."""
         theta = arguments.reals("angle", angle, low=0.0, high=float(np.pi))
-        return self.value_at(arguments.reals("norm", norm, low=0.0), 2.0 * np.sin(theta / 2.0) ** 2)
+        return self.value_at(arguments.reals("norm", norm, low=0.0), np.asarray(2.0 * np.sin(theta / 2.0) ** 2))
 
     def value_at(self, norm: Array, one_minus_cos: Array) -> Array:
         """L from r and 1 - cos theta, for callers that hold the latter without cancellation."""
@@ -117,7 +117,7 @@ class PopulationRisk:
         level = 2.0 * self.label_noise * self.pull
         if level == 0.0:
             return float(np.inf)
-        excess = lambda u: float(self.profile.growth(np.exp(u))) / level - 1.0  # noqa: E731
+        excess = lambda u: float(self.profile.growth(np.asarray(np.exp(u)))) / level - 1.0  # noqa: E731
         return float(np.exp(root_scalar(excess, bracket=(-680.0, 680.0), method="brentq", xtol=1e-15).root))
 
     def _vectors(self, w: Any, v: Any) -> tuple[Array, Array]:

@@ -55,7 +55,7 @@ def slope(rows: Any, t: Any) -> Any:
     return value
 
 
-def evaluate(table: np.ndarray, r: np.ndarray, block: int = 4096) -> np.ndarray:
+def evaluate(table: np.ndarray, r: np.ndarray | float, block: int = 4096) -> np.ndarray:
     """The tabulated function at r >= 0 (NumPy; in blocks that stay in cache)."""
     r = np.asarray(r, dtype=np.float64)
     flat, out = np.ascontiguousarray(r.ravel()), np.empty(r.size)
