@@ -43,7 +43,7 @@ def flow_errors() -> dict[str, tuple[float, float]]:
         run = fs.gradient_flow(fs.PopulationRisk(law_of(case)), fs.Start(float(case["norm"]), float(case["angle"])), times, case["depth"])
         norm = np.abs(np.expm1(run.log_norm - np.array([float(x) for x in case["log_norm"]])))
         s = np.zeros(norm.shape)
-        if case["s"] is not None:
+        if case["s"][0] is not None:
             s = np.abs(run.log_tan_half_angle / np.array([float(x) for x in case["s"]]) - 1.0)
         for t, a, b in zip(case["times"], norm, s, strict=True):
             old = worst.get(t, (0.0, 0.0))

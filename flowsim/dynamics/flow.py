@@ -274,8 +274,8 @@ def _run_diffrax(batch: Batch, tasks: _Task, solver: Any, tolerance: float, cap:
             part = jax.tree.map(lambda x: x[0] if size == 1 else x[index], tasks)
             ys, code, used = solve_them(batch.tables, part, solver, np.asarray(LOCAL * tolerance), cap)
         states[chunk] = np.asarray(ys).reshape(width, -1, 2)[: chunk.size, :count]
-        codes[chunk] = np.reshape(code, -1)[: chunk.size]
-        steps[chunk] = np.reshape(used, -1)[: chunk.size]
+        codes[chunk] = np.asarray(code).reshape(-1)[: chunk.size]
+        steps[chunk] = np.asarray(used).reshape(-1)[: chunk.size]
 
     if len(chunks) == 1:
         with suppress(KeyboardInterrupt):

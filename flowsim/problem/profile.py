@@ -27,6 +27,10 @@ MARGIN = 8
 
 _FIRST, _LAST = -1022, 1023
 _STENCIL = np.arange(-4, 6)
+_SUBNORMAL = -960.0
+"""log2 below which sums begin to lose digits to subnormal terms."""
+_COMPLETE = HIGHEST - 70
+"""Octaves of r up to which the sums hold every octave of R that matters, for tails as slow as R^-1.5."""
 
 Kernel = Callable[[np.ndarray], np.ndarray]
 
@@ -97,7 +101,7 @@ def _continue_power_laws(logs: np.ndarray, octaves: np.ndarray) -> np.ndarray:
     """
     out = logs.copy()
     for row in out:
-        good = np.flatnonzero((row > -960.0) & (np.abs(octaves) <= 930))
+        good = np.flatnonzero((row > _SUBNORMAL) & (np.abs(octaves) <= _COMPLETE))
         for edge, inward in ((int(good[-1]), -1), (int(good[0]), 1)):
             rest = np.arange(edge + 1, row.size) if inward < 0 else np.arange(edge)
             e1 = int(octaves[edge])
@@ -172,7 +176,8 @@ def build_profile(weights: OctaveWeights, kernel: Kernel = point_kernel) -> Prof
     split = int(below[-1]) + 1
     force = np.where(np.arange(octaves.size)[:, None] < split, ratio, growth)
     return Profile(
-        pull=0.5 * weights.mean * float(2.0 * kernel(np.array([2.0**400]))[1, 0]),
+        # c of X itself is the kernel's c - h at large argument
+        pull=weights.mean * float(kernel(np.array([2.0**400]))[1, 0]),
         split=float(np.ldexp(1.0, split + _FIRST)),
         force=table.fill(force),
         aligned_table=table.fill(aligned),
