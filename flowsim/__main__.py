@@ -1,5 +1,7 @@
 """`python -m flowsim`: the command line."""
 
+import sys
+
 from flowsim.cli import main
 
-main()
+sys.exit(main())

@@ -74,6 +74,15 @@ class Verdict:
         }
 
 
+def finding_of_gaps(gaps: dict[str, float], limit: float, predicted: str, measured: str, tolerance: str) -> Finding:
+    """Holds if every gap, by the name of its case, is below ``limit``. ``measured`` has places for {gap}, the largest, and {count}."""
+    worst = max(gaps, key=lambda case: gaps[case] if gaps[case] == gaps[case] else float("inf"))
+    said = measured.format(gap=f"{gaps[worst]:.1e}", count=len(gaps))
+    # a gap that is nan is not below the limit
+    holds = all(gap < limit for gap in gaps.values())
+    return Finding("holds" if holds else "violated", predicted, said, tolerance, worst, dict(gaps))
+
+
 def judge(claim: Claim) -> Verdict:
     """Measure one claim. A measurement that raises is "undecided", with the error as what was measured."""
     begin = perf_counter()

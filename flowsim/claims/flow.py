@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from flowsim.claims.claim import Claim, Finding
+from flowsim.claims.claim import Claim, Finding, finding_of_gaps
 from flowsim.claims.risk import PAPER
 from flowsim.claims.settings import cases, risks
 from flowsim.dynamics import Trajectory, gradient_flow, velocity
@@ -59,14 +59,12 @@ def _measure_end_to_end() -> Finding:
             run = gradient_flow(risk, Start.from_vectors(w, v), _TIMES, depth)
             gap = max(np.abs(run.norm / norm - 1.0).max(), np.abs(run.angle - angle).max())
             gaps[f"{risk.label()}, N = {depth}, width {width}"] = float(gap)
-    worst = max(gaps, key=lambda k: gaps[k])
-    return Finding(
-        "holds" if gaps[worst] < 1e-8 else "violated",
-        "layers of matrices and the end-to-end flow in the plane agree",
-        f"largest gap in norm and angle {gaps[worst]:.1e} over {len(gaps)} runs to t = {_TIMES[-1]:g}",
-        "1e-8 (DOP853 at 1e-11 in the matrices)",
-        worst,
+    return finding_of_gaps(
         gaps,
+        1e-8,
+        "layers of matrices and the end-to-end flow in the plane agree",
+        f"largest gap in norm and angle {{gap}} over {{count}} runs to t = {_TIMES[-1]:g}",
+        "1e-8 (DOP853 at 1e-11 in the matrices)",
     )
 
 
@@ -95,14 +93,12 @@ def _measure_direction_speed() -> Finding:
             slope = (theta[:, 0] - 8 * theta[:, 1] + 8 * theta[:, 3] - theta[:, 4]) / (12 * step)
             law = -risk.pull * r ** (1.0 - 2.0 / depth) * np.sin(theta[:, 2])
             gaps[f"{risk.label()}, N = {depth}"] = float(np.abs(slope / law - 1.0).max())
-    worst = max(gaps, key=lambda k: gaps[k])
-    return Finding(
-        "holds" if gaps[worst] < 1e-7 else "violated",
-        "theta' = -c r^(1-2/N) sin(theta) along the flow of w itself",
-        f"largest relative gap {gaps[worst]:.1e} over {len(gaps)} runs",
-        "1e-7 (fourth-order differences, step 1e-3)",
-        worst,
+    return finding_of_gaps(
         gaps,
+        1e-7,
+        "theta' = -c r^(1-2/N) sin(theta) along the flow of w itself",
+        "largest relative gap {gap} over {count} runs",
+        "1e-7 (fourth-order differences, step 1e-3)",
     )
 
 
@@ -185,14 +181,12 @@ def _measure_orbits() -> Finding:
             orbit = solve_ivp(slope, (np.log(0.5), u[-1]), [0.0], "DOP853", u, args=(risk, s0, depth), rtol=1e-11, atol=1e-12)
             turned = depth * (run.log_tan_half_angle[inside] - s0)
             gaps[f"{risk.label()}, N = {depth}"] = float((np.abs(turned - orbit.y[0]) / np.maximum(np.abs(turned), 1.0)).max())
-    worst = max(gaps, key=lambda k: gaps[k])
-    return Finding(
-        "holds" if gaps[worst] < 1e-7 else "violated",
-        "ds/dlog r = -c/(N [h - c (1 - cos theta)]) along the flow",
-        f"largest gap {gaps[worst]:.1e} of max(N |s - s(0)|, 1) up to r = 100 at N = 1, 2, 3, 5, 20",
-        "1e-7 (the orbit integrated in r by DOP853 at 1e-11)",
-        worst,
+    return finding_of_gaps(
         gaps,
+        1e-7,
+        "ds/dlog r = -c/(N [h - c (1 - cos theta)]) along the flow",
+        "largest gap {gap} of max(N |s - s(0)|, 1) up to r = 100 at N = 1, 2, 3, 5, 20",
+        "1e-7 (the orbit integrated in r by DOP853 at 1e-11)",
     )
 
 

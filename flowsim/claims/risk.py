@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from flowsim.claims.claim import Claim, Finding
+from flowsim.claims.claim import Claim, Finding, finding_of_gaps
 from flowsim.claims.settings import laws, risks
 from flowsim.problem import Law, PopulationRisk, Sphere
 
@@ -97,13 +97,12 @@ def _measure_quadrature() -> Finding:
                 margin = label * r * np.cos(phi - theta)
                 total += float((weights * np.logaddexp(0.0, -margin)).sum()) * 0.5 * np.pi / (2.0 * np.pi)
             gaps[f"r = {r:g}, theta = {theta:g}"] = abs(total / float(risk.value(r, theta)) - 1.0)
-    worst = max(gaps, key=lambda k: gaps[k])
-    return Finding(
-        "holds" if gaps[worst] < 1e-12 else "violated",
+    return finding_of_gaps(
+        gaps,
+        1e-12,
         "mean loss on the circle = A(r) + c r (1 - cos theta)",
-        f"largest relative difference {gaps[worst]:.1e} over {len(gaps)} points",
+        "largest relative difference {gap} over {count} points",
         "1e-12 (200 Gauss points each side of the jump)",
-        worst,
     )
 
 
