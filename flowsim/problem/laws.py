@@ -1,6 +1,5 @@
-"""Spherically symmetric laws of x in R^d: what the population risk needs to know of the data, and samples of them."""
+"""The spherically symmetric laws: Gaussian, sphere, ball, Student t, Laplace, and any law of scipy.stats for |x|."""
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import exp, gamma, inf, isinf, lgamma, log, nan, pi, sqrt
@@ -8,10 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 from scipy import stats
-from scipy.special import betaln, zeta
+from scipy.special import betaln
 
 from flowsim import arguments
-from flowsim.problem.kernel import OCTAVE, point_kernel
+from flowsim.problem.kernel import OCTAVE
+from flowsim.problem.law import Law, Tail, check_dim, check_positive, dirichlet_eta, smooth_tail
 from flowsim.problem.marginal import (
     LOWEST,
     OctaveWeights,
@@ -21,116 +21,6 @@ from flowsim.problem.marginal import (
     weights_of_points,
 )
 from flowsim.problem.profile import Kernel, Profile, build_profile
-
-
-def dirichlet_eta(s: float) -> float:
-    """etaD(s) = sum over n >= 1 of (-1)^(n-1) n^-s = (1 - 2^(1-s)) zeta(s)."""
-    return log(2.0) if s == 1.0 else float((1.0 - 2.0 ** (1.0 - s)) * zeta(s))
-
-
-@dataclass(frozen=True)
-class Tail:
-    """h(r) ~ constant r^-(1 + exponent) + next_coefficient r^-next_power at large r.
-
-    If P(|x_1| < u) ~ C u^a then exponent = a and constant = C a Gamma(a+1) etaD(a+1); with a = 1 and density f of |x_1| it is
-    K = f(0) pi^2/12. A coefficient that does not exist (a logarithm stands there, or the law is not smooth enough) is nan.
-    Source: derivations/growth.py.
-    """
-
-    constant: float
-    exponent: float = 1.0
-    next_coefficient: float = nan
-    next_power: float = 4.0
-
-
-def _smooth_tail(density_at_zero: float, slope: float, second: float) -> Tail:
-    """Tail from the density f of |x_1| at 0: h = sum over n of (n+1) etaD(n+2) f^(n)(0) r^-(n+2)."""
-    constant = dirichlet_eta(2.0) * density_at_zero
-    if slope != 0.0:
-        return Tail(constant, 1.0, 2.0 * dirichlet_eta(3.0) * slope, 3.0)
-    return Tail(constant, 1.0, 3.0 * dirichlet_eta(4.0) * second, 4.0)
-
-
-class Law(ABC):
-    """A spherically symmetric law of x in R^dim with E|x| finite and P(x = 0) = 0."""
-
-    name: ClassVar[str]
-    dim: int
-
-    @abstractmethod
-    def _weights(self) -> OctaveWeights:
-        """The law of |x_1|, or of |x| where ``_kernel`` is the unit sphere's."""
-
-    def _kernel(self) -> Kernel:
-        return point_kernel
-
-    @abstractmethod
-    def _norms(self, generator: np.random.Generator, n: int) -> np.ndarray:
-        """n samples of |x|."""
-
-    @cached_property
-    @abstractmethod
-    def tail(self) -> Tail:
-        """How h falls off at large r."""
-
-    @cached_property
-    def profile(self) -> Profile:
-        """h, A, c - h and -h' of this law as tables."""
-        return build_profile(self._weights(), self._kernel())
-
-    @property
-    @abstractmethod
-    def second_moment(self) -> float:
-        """E[x_1^2], the eigenvalue of the covariance; inf where it diverges."""
-
-    def sample(self, seed: Any, n: int) -> np.ndarray:
-        """n independent samples of x, shape (n, dim).
-
-        seed: an int, a numpy Generator or SeedSequence, or a JAX key.
-        """
-        count = int(arguments.whole("n", n, low=1))
-        generator = _generator(seed)
-        direction = generator.standard_normal((count, self.dim))
-        direction /= np.linalg.norm(direction, axis=1, keepdims=True)
-        return self._norms(generator, count)[:, None] * direction
-
-    def config(self) -> dict[str, Any]:
-        """What `law_from_config` needs to build this law again."""
-        return {"law": self.name, **{k: v for k, v in self.__dict__.items() if k in self._parameters}}
-
-    _parameters: ClassVar[tuple[str, ...]] = ("dim",)
-
-    def label(self) -> str:
-        """A short name with parameters, for legends and tables."""
-        inside = ", ".join(f"{k}={v:g}" for k, v in self.config().items() if k != "law")
-        return f"{type(self).__name__}({inside})"
-
-
-def _generator(seed: Any) -> np.random.Generator:
-    if isinstance(seed, np.random.Generator):
-        return seed
-    if hasattr(seed, "dtype") and hasattr(seed, "devices"):
-        import jax
-        import jax.numpy as jnp
-
-        key = jax.random.key_data(seed) if jnp.issubdtype(seed.dtype, jax.dtypes.prng_key) else seed
-        return np.random.default_rng(np.asarray(key).ravel().tolist())
-    try:
-        return np.random.default_rng(seed)
-    except (TypeError, ValueError):
-        raise ValueError(f"`seed` must be a whole number, a numpy Generator or a JAX key, but is {seed!r}") from None
-
-
-def _check_dim(law: Any) -> None:
-    object.__setattr__(law, "dim", int(arguments.whole("dim", law.dim, low=2)))
-
-
-def _check_positive(law: Any, *names: str) -> None:
-    for name in names:
-        value = arguments.real(name, getattr(law, name), low=0.0, strict=True)
-        if not 1e-100 <= value <= 1e100:
-            raise ValueError(f"`{name}` must be in [1e-100, 1e+100], but is {value:.6g}")
-        object.__setattr__(law, name, value)
 
 
 @dataclass(frozen=True)
@@ -143,8 +33,8 @@ class Gaussian(Law):
     _parameters: ClassVar[tuple[str, ...]] = ("dim", "scale")
 
     def __post_init__(self) -> None:
-        _check_dim(self)
-        _check_positive(self, "scale")
+        check_dim(self)
+        check_positive(self, "scale")
 
     def _weights(self) -> OctaveWeights:
         norm = log(2.0 / pi) / 2.0 - log(self.scale)
@@ -160,7 +50,7 @@ class Gaussian(Law):
     @cached_property
     def tail(self) -> Tail:
         at_zero = sqrt(2.0 / pi) / self.scale
-        return _smooth_tail(at_zero, 0.0, -at_zero / self.scale**2)
+        return smooth_tail(at_zero, 0.0, -at_zero / self.scale**2)
 
 
 def _sphere_at_zero(dim: int) -> float:
@@ -190,8 +80,8 @@ class Sphere(Law):
     _parameters: ClassVar[tuple[str, ...]] = ("dim", "radius")
 
     def __post_init__(self) -> None:
-        _check_dim(self)
-        _check_positive(self, "radius")
+        check_dim(self)
+        check_positive(self, "radius")
 
     def _weights(self) -> OctaveWeights:
         return _sphere_weights(self.dim, self.radius)
@@ -206,7 +96,7 @@ class Sphere(Law):
     @cached_property
     def tail(self) -> Tail:
         at_zero = _sphere_at_zero(self.dim) / self.radius
-        return _smooth_tail(at_zero, 0.0, -at_zero * (self.dim - 3) / self.radius**2)
+        return smooth_tail(at_zero, 0.0, -at_zero * (self.dim - 3) / self.radius**2)
 
 
 @dataclass(frozen=True)
@@ -219,8 +109,8 @@ class Ball(Law):
     _parameters: ClassVar[tuple[str, ...]] = ("dim", "radius")
 
     def __post_init__(self) -> None:
-        _check_dim(self)
-        _check_positive(self, "radius")
+        check_dim(self)
+        check_positive(self, "radius")
 
     def _weights(self) -> OctaveWeights:
         return _sphere_weights(self.dim + 2, self.radius)
@@ -248,8 +138,8 @@ class StudentT(Law):
     _parameters: ClassVar[tuple[str, ...]] = ("dim", "df", "scale")
 
     def __post_init__(self) -> None:
-        _check_dim(self)
-        _check_positive(self, "df", "scale")
+        check_dim(self)
+        check_positive(self, "df", "scale")
         if self.df <= 1.0:
             raise ValueError(f"`df` of StudentT must be above 1 for E|x| to be finite, but is {self.df:.6g}")
 
@@ -274,7 +164,7 @@ class StudentT(Law):
     def tail(self) -> Tail:
         df = self.df
         at_zero = 2.0 * exp(-betaln(df / 2.0, 0.5)) / (sqrt(df) * self.scale)
-        return _smooth_tail(at_zero, 0.0, -at_zero * (df + 1) / (df * self.scale**2))
+        return smooth_tail(at_zero, 0.0, -at_zero * (df + 1) / (df * self.scale**2))
 
 
 @dataclass(frozen=True)
@@ -287,8 +177,8 @@ class Laplace(Law):
     _parameters: ClassVar[tuple[str, ...]] = ("dim", "scale")
 
     def __post_init__(self) -> None:
-        _check_dim(self)
-        _check_positive(self, "scale")
+        check_dim(self)
+        check_positive(self, "scale")
 
     def _weights(self) -> OctaveWeights:
         return weights_of_density(lambda u: -u / self.scale - log(self.scale)).normalised()
@@ -302,7 +192,7 @@ class Laplace(Law):
 
     @cached_property
     def tail(self) -> Tail:
-        return _smooth_tail(1.0 / self.scale, -1.0 / self.scale**2, 0.0)
+        return smooth_tail(1.0 / self.scale, -1.0 / self.scale**2, 0.0)
 
 
 @lru_cache(maxsize=64)
@@ -323,7 +213,7 @@ class Radial(Law):
     _parameters: ClassVar[tuple[str, ...]] = ("dim",)
 
     def __post_init__(self) -> None:
-        _check_dim(self)
+        check_dim(self)
         refusal = f"`radius` must be a frozen continuous law of scipy.stats, such as scipy.stats.gamma(3.0), but is {self.radius!r}"
         if not all(hasattr(self.radius, part) for part in ("dist", "args", "kwds", "logpdf", "support", "rvs")):
             raise ValueError(refusal)
@@ -365,7 +255,7 @@ class Radial(Law):
         if exponent > 1.0 + 1e-6:
             at_zero = _sphere_at_zero(self.dim) * self._inverse_moment(1)
             second = -_sphere_at_zero(self.dim) * (self.dim - 3) * self._inverse_moment(3) if exponent > 3.0 + 1e-6 else nan
-            return _smooth_tail(at_zero, 0.0, second)
+            return smooth_tail(at_zero, 0.0, second)
         if exponent > 1.0 - 1e-6:
             return Tail(nan, 1.0)
         # P(R |u_1| < t) ~ constant t^a E[|u_1|^-a]

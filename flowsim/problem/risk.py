@@ -9,7 +9,8 @@ from jaxtyping import Float
 from scipy.optimize import root_scalar
 
 from flowsim import arguments
-from flowsim.problem.laws import Law, Tail, law_from_config
+from flowsim.problem.law import Law, Tail
+from flowsim.problem.laws import law_from_config
 from flowsim.problem.profile import Profile
 
 Array = Float[np.ndarray, "..."]

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float
 
 from flowsim import arguments
-from flowsim.problem.laws import Tail
+from flowsim.problem.law import Tail
 from flowsim.theory.states import population_risk, single_depth
 
 Array = Float[np.ndarray, "..."]
