@@ -99,13 +99,20 @@ def _equation_as_text(step: Step, unicode: bool) -> str:
     return "\n".join(textwrap.indent(row, "       ", lambda _: True) for row in rows)
 
 
+_LONG = 420
+"""Characters of LaTeX from which left and right no longer share a line."""
+
+
 def _equation_as_latex(step: Step) -> str:
-    links = _distinct(step)
-    rows = [rf"&{_LATEX_RELATIONS[relation]} {sp.latex(right)}" for relation, right in links]
-    if len(rows) == 1:
-        body = f"{sp.latex(step.first)} {rows[0].removeprefix('&')}"
-        return f"\\begin{{equation*}}\n  {body}\n\\end{{equation*}}"
-    body = " \\\\\n  ".join([f"{sp.latex(step.first)} {rows[0]}", *rows[1:]])
+    left = sp.latex(step.first)
+    rights = [f"{_LATEX_RELATIONS[relation]} {sp.latex(right)}" for relation, right in _distinct(step)]
+    if len(left) + len(rights[0]) > _LONG:
+        rows = [f"& {left}", *(rf"&\quad {right}" for right in rights)]
+    elif len(rights) == 1:
+        return f"\\begin{{equation*}}\n  {left} {rights[0]}\n\\end{{equation*}}"
+    else:
+        rows = [f"{left} &{rights[0]}", *(f"&{right}" for right in rights[1:])]
+    body = " \\\\\n  ".join(rows)
     return f"\\begin{{align*}}\n  {body}\n\\end{{align*}}"
 
 
