@@ -60,6 +60,8 @@ SOLVERS: dict[str, Callable[[], Solver]] = {
 }
 """Solvers by name, for the command line."""
 
+_DEFAULT = diffrax.Dopri8()
+
 
 class _Task(NamedTuple):
     """One element as the solver sees it. t0: the linear leg.  tau: save times, (T,).
@@ -191,7 +193,7 @@ def _check_times(times: Any) -> Array:
 
 def _check_solver(solver: Any) -> Solver:
     if solver is None:
-        return diffrax.Dopri8()
+        return _DEFAULT
     if isinstance(solver, str):
         return SOLVERS[arguments.one_of("solver", solver.lower(), SOLVERS)]()
     if isinstance(solver, (diffrax.AbstractAdaptiveSolver, SciPy)):

@@ -85,7 +85,7 @@ class Start:
 
     def broadcast(self, shape: tuple[int, ...]) -> "Start":
         """The same start or starts, repeated to this shape."""
-        return Start(np.broadcast_to(self.norm, shape), np.broadcast_to(self.angle, shape))
+        return self if shape == self.shape else Start(np.broadcast_to(self.norm, shape), np.broadcast_to(self.angle, shape))
 
     @property
     def shape(self) -> tuple[int, ...]:
