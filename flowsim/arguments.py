@@ -70,6 +70,15 @@ def whole(name: str, value: Any, *, low: int, high: int | None = None) -> np.nda
     return array.astype(np.int64)
 
 
+def increasing(name: str, numbers: np.ndarray) -> np.ndarray:
+    """``numbers``, (T,), if they increase strictly."""
+    falls = np.flatnonzero(np.diff(numbers) <= 0)
+    if falls.size:
+        before, after = numbers[falls[0]], numbers[falls[0] + 1]
+        raise ValueError(f"`{name}` must increase strictly, but {before:.6g} is followed by {after:.6g}")
+    return numbers
+
+
 def one_of(name: str, value: Any, known: Iterable[str]) -> str:
     """A known name; the refusal offers the nearest one."""
     names = list(known)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from flowsim.commands.output import DONE, FAILED, INTERRUPTED, check_writable, complain, write_all
+from flowsim.files import write_whole
 
 if TYPE_CHECKING:
     from flowsim.claims import Claim, Report, Verdict
@@ -54,7 +55,7 @@ def check(
     _make_folder(folder)
     report = _measure(wanted)
     data = _plain(report.to_dict())
-    code = write_all(partial(_write_json, folder / "checks.json", data))
+    code = write_all(partial(write_whole, folder / "checks.json", lambda part: part.write_text(_dump(data) + "\n", encoding="utf-8")))
     if json:
         print(_dump(data))
     else:
@@ -128,15 +129,6 @@ def _dump(data: Any) -> str:
     import json
 
     return json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False)
-
-
-def _write_json(path: Path, data: Any) -> None:
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text(_dump(data) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise OSError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
 
 
 def _list(wanted: Sequence["Claim"], as_json: bool) -> None:

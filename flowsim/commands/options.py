@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from inspect import signature
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
@@ -60,11 +61,8 @@ class LawOptions:
         """The population risk; ValueError naming the option that is wrong, and what it may be."""
         from flowsim import arguments, problem
 
-        known = {
-            law.name: law for law in (problem.Gaussian, problem.Sphere, problem.Ball, problem.StudentT, problem.Laplace, problem.Radial)
-        }
-        chosen = known[arguments.one_of("law", self.law, known)]
-        own = ["dim", "radial_law", "radial_args"] if chosen is problem.Radial else [field.name for field in fields(chosen)]
+        chosen = problem.LAWS[arguments.one_of("law", self.law, problem.LAWS)]
+        own = ["dim", "radial_law", "radial_args"] if chosen is problem.Radial else list(signature(chosen).parameters)
         options = [field.name for field in fields(self) if field.name not in ("law", "label_noise")]
         given = {name: getattr(self, name) for name in options if getattr(self, name) is not None}
         for name in given:

@@ -44,7 +44,7 @@ def flow(
     count
         How many [default: 200].
     solver
-        dopri8, dopri5, tsit5, kvaerno3, kvaerno4, kvaerno5, radau, bdf, lsoda or dop853 [default: chosen by the problem].
+        dopri8, dopri5, tsit5, kvaerno3, kvaerno4, kvaerno5, radau, bdf, lsoda or dop853 [default: dopri8].
     rtol
         Relative accuracy aimed at, 1e-12 to 1e-3.
     verify
@@ -55,14 +55,11 @@ def flow(
         Draw direction, norm and risk, as .pdf or .png.
     """
     law, start = law or LawOptions(), start or StartOptions()
-    from flowsim import arguments
-    from flowsim.dynamics import SOLVERS, gradient_flow
+    from flowsim.dynamics import gradient_flow
     from flowsim.problem import log_times
 
     risk = law.risk()
     begin = start.start(risk.law.dim)
-    if solver is not None:
-        arguments.one_of("solver", solver.lower(), SOLVERS)
     if times is None:
         save = log_times(
             1e-2 if time_first is None else time_first, 1e12 if time_last is None else time_last, 200 if count is None else count
@@ -152,7 +149,7 @@ def compare(
     steps
         Number of steps, about 200 of them compared; or, increasing, the steps to compare [default: 10000].
     solver
-        Of the flow: dopri8, dopri5, tsit5, kvaerno3, kvaerno4, kvaerno5, radau, bdf, lsoda or dop853 [default: chosen by the problem].
+        Of the flow: dopri8, dopri5, tsit5, kvaerno3, kvaerno4, kvaerno5, radau, bdf, lsoda or dop853 [default: dopri8].
     rtol
         Relative accuracy aimed at by the flow, 1e-12 to 1e-3.
     output

@@ -51,8 +51,7 @@ def compare(flow: Trajectory, descent: Trajectory) -> Comparison:
         if run.shape:
             raise ValueError(f"`{name}` must be a single run, but is a batch of shape {run.shape}; index it first")
     same = flow.problem.config() == descent.problem.config() and flow.depth == descent.depth
-    start, other = flow.start, descent.start
-    if not same or not (np.array_equal(start.norm, other.norm) and np.array_equal(start.angle, other.angle)):
+    if not same or flow.start != descent.start:
         raise ValueError("`flow` and `descent` must have the same risk, depth and start")
     inside = (descent.time <= flow.time[-1] * (1 + 1e-12)) & np.isfinite(descent.log_norm)
     if not inside.any():

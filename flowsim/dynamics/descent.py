@@ -111,8 +111,6 @@ def gradient_descent(
     log_norm, s, side, status = _run(batch, etas, sizes, record)
     clock = np.concatenate([[0.0], np.cumsum(sizes)])[record] if schedule else record.astype(float)
     shape = batch.shape
-    risks = np.empty(shape, dtype=object)
-    risks[...] = np.array(batch.risks, dtype=object).reshape(shape)
     config = {
         "function": "gradient_descent",
         "method": method,
@@ -130,7 +128,7 @@ def gradient_descent(
         side.reshape(full),
         status.reshape(shape),
         batch.network.depth.astype(np.int64).reshape(shape),
-        risks,
+        batch.risk_grid,
         start.broadcast(shape),
         None if schedule else etas.reshape(shape),
         config,
@@ -141,14 +139,7 @@ def _records(steps: Any) -> np.ndarray:
     asked = arguments.whole("steps", steps, low=0)
     if asked.ndim > 1:
         raise ValueError(f"`steps` must be a number or one-dimensional, but has shape {asked.shape}")
-    if asked.ndim == 1:
-        falls = np.flatnonzero(np.diff(asked) <= 0)
-        if falls.size:
-            i = int(falls[0])
-            raise ValueError(f"`steps` must increase strictly, but {asked[i]} is followed by {asked[i + 1]}")
-        return asked
-    last = int(asked)
-    return log_steps(last)
+    return arguments.increasing("steps", asked) if asked.ndim else log_steps(int(asked))
 
 
 def log_steps(last: int, count: int = RECORDS) -> np.ndarray:

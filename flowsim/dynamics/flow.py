@@ -39,7 +39,7 @@ _CHUNKS = (1, 8, 64, 1024)
 
 @dataclass(frozen=True)
 class SciPy:
-    """`scipy.integrate.solve_ivp` with this method: "Radau", "BDF", "LSODA" or "DOP853"."""
+    """The solver of this name in `scipy.integrate`: "Radau", "BDF", "LSODA" or "DOP853"."""
 
     method: str = "DOP853"
 
@@ -162,8 +162,6 @@ def gradient_flow(
     if verify:
         config["verification"] = _verify(batch, save, result, chosen, tolerance, cap)
     shape = batch.shape
-    risks = np.empty(shape, dtype=object)
-    risks[...] = np.array(batch.risks, dtype=object).reshape(shape)
     return Trajectory(
         "flow",
         save,
@@ -173,7 +171,7 @@ def gradient_flow(
         None,
         result.status.reshape(shape),
         batch.network.depth.astype(np.int64).reshape(shape),
-        risks,
+        batch.risk_grid,
         start.broadcast(shape),
         None,
         config,
@@ -184,11 +182,7 @@ def _check_times(times: Any) -> Array:
     save = np.atleast_1d(arguments.reals("times", times, low=0.0))
     if save.ndim != 1:
         raise ValueError(f"`times` must be one-dimensional, but has shape {save.shape}")
-    falls = np.flatnonzero(np.diff(save) <= 0)
-    if falls.size:
-        i = int(falls[0])
-        raise ValueError(f"`times` must increase strictly, but {save[i]:.6g} is followed by {save[i + 1]:.6g}")
-    return save
+    return arguments.increasing("times", save)
 
 
 def _check_solver(solver: Any) -> Solver:

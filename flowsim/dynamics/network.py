@@ -76,13 +76,19 @@ def _look_up_tangent(primals: tuple[Any, Any, Any], tangents: tuple[Any, Any, An
 _EXPONENT = 0x7FF << 52
 
 
+def _split_value(network: Network, r: Any, value: Any) -> tuple[Any, Any, Any]:
+    """Whether the table's value at r is D rather than h, and from it h and c - h."""
+    near = r < network.split
+    drag = jnp.where(near, r * value, network.pull - value)
+    return near, jnp.where(near, network.pull - drag, value), drag
+
+
 def force(tables: Any, network: Network, r: Any) -> Force:
     """The force of the law at r >= 0. tables: (laws * table.ROWS, table.DEGREE + 1)."""
     value = look_up(tables, network.row, r)
-    near = r < network.split
-    drag = jnp.where(near, r * value, network.pull - value)
+    near, growth, drag = _split_value(network, r, value)
     return Force(
-        growth=jnp.where(near, network.pull - drag, value),
+        growth=growth,
         drag=drag,
         ratio=jnp.where(near, value, drag / jnp.where(near, 1.0, r)),
     )
@@ -198,9 +204,7 @@ def descent_step(
         return look_up(tables, network.row, r), jnp.where(z > 0.0, 1.0 / z, 0.0)
 
     value, inverse = isolate(looked_up)
-    near = r < network.split
-    drag = jnp.where(near, r * value, network.pull - value)
-    growth = jnp.where(near, network.pull - drag, value)
+    near, growth, drag = _split_value(network, r, value)
     ratio = jnp.where(near, size * value, drag * inverse)
     sign = jnp.where(u < 0.0, -1.0, 1.0)
     # exactly 1 on a ray: a rounded cosine would push the run off the balance that keeps it falling to the saddle
@@ -240,6 +244,13 @@ class Batch(NamedTuple):
     log_norm: np.ndarray
     s: np.ndarray
     shape: tuple[int, ...]
+
+    @property
+    def risk_grid(self) -> np.ndarray:
+        """The risks as an array of objects of the batch's shape."""
+        grid = np.empty(self.shape, dtype=object)
+        grid[...] = np.array(self.risks, dtype=object).reshape(self.shape)
+        return grid
 
 
 def make_batch(risk: Any, start: Start, depth: Any, *others: np.ndarray) -> Batch:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from flowsim import arguments
+from flowsim.files import write_whole
 from flowsim.problem.plane import Start, angle_of, one_minus_cos
 from flowsim.problem.risk import PopulationRisk, risk_from_config
 
@@ -23,14 +24,13 @@ Array = Float[np.ndarray, "..."]
 STATUS = {
     "ok": "reached the last time asked for",
     "step_cap": "the solver used all its steps before the last time; raise max_steps, loosen rtol or take another solver",
-    "non_finite": "the solver met a non-finite value; later times are nan",
     "solver_failed": "the solver gave up before the last time; later times are nan",
     "overflow": "the iterates left the double range; a smaller step size avoids it",
     "saddle": "the run falls into the saddle at w = 0; log_norm tells how far",
     "stopped": "interrupted; what was reached is kept, the rest is nan",
 }
 FORMAT = "flowsim trajectory 1"
-FAILED = ("step_cap", "non_finite", "solver_failed", "overflow", "stopped")
+FAILED = ("step_cap", "solver_failed", "overflow", "stopped")
 
 _UNITS = {
     "log_norm": ("1", "log |w|, w the end-to-end predictor"),
@@ -253,15 +253,7 @@ class Trajectory:
 
     def save(self, path: str | PathLike[str]) -> Path:
         """Write a netCDF file, whole or not at all; returns its path. OSError naming the path where it cannot be written."""
-        target = Path(path)
-        part = target.with_name(target.name + ".part")
-        try:
-            self.to_xarray().to_netcdf(part, engine="h5netcdf")
-            part.replace(target)
-        except OSError as error:
-            part.unlink(missing_ok=True) if part.parent.is_dir() else None
-            raise OSError(f"cannot write {str(target)!r}: {error.strerror or error}") from error
-        return target
+        return write_whole(path, lambda part: self.to_xarray().to_netcdf(part, engine="h5netcdf"))
 
 
 def load(path: str | PathLike[str]) -> Trajectory:

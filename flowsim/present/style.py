@@ -10,6 +10,8 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from flowsim.files import write_whole
+
 STYLE = Path(__file__).with_name("flowsim.mplstyle")
 FORMATS = ("pdf", "png")
 WIDTH = 5.5
@@ -57,14 +59,11 @@ def save_figure(fig: Figure, path: str | PathLike[str]) -> Path:
     Files carry no date: the same data gives the same file. ValueError for another suffix; OSError naming the path where it
     cannot be written.
     """
-    kind, target = figure_format(path), Path(path)
-    part = target.with_name(target.name + ".part")
-    try:
+    kind = figure_format(path)
+
+    def write(part: Path) -> None:
         # fonts and their embedding are chosen when the file is written
         with styled():
             fig.savefig(part, format=kind, metadata={"CreationDate": None} if kind == "pdf" else None)
-        part.replace(target)
-    except OSError as error:
-        part.unlink(missing_ok=True) if part.parent.is_dir() else None
-        raise OSError(f"cannot write {str(target)!r}: {error.strerror or error}") from error
-    return target
+
+    return write_whole(path, write)
