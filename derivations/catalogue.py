@@ -21,6 +21,10 @@ _NAMES = (
     "closed_forms",
     "asymptotics",
     "bounds",
+    "descent",
+    "modified_equation",
+    "edge_of_stability",
+    "two_layer_edge",
 )
 
 
