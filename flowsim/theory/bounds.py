@@ -257,24 +257,3 @@ def two_layer_direction(risk: Any, start: Any, t: Any) -> Array:
     state = checked_state("start", start)
     elapsed = arguments.reals("t", t, low=state.time) - state.time
     return np.asarray(state.log_tan_half_angle - pull * elapsed)
-
-
-def descent_cosine_bound(risk: Any, start: Any, step_sizes: Any) -> Array:
-    """Theorem 2, gradient descent at N = 1 while cos theta < 0: cos theta(n) >= 1 - (1 - cos theta(0)) exp(-B S_n).
-
-    S_n = sum over k < n of eta_k / sqrt(A + sum over i <= k of eta_i^2), A = r(0)^2/c0^2, B = (1 + cos theta(0))/pi.
-
-    step_sizes: (n,), positive. Returns the bound after 0, 1, ..., n steps; it speaks of the steps up to which cos theta < 0. ValueError
-    where cos theta(0) is not negative. Source: the paper's Theorem 2.
-    """
-    state, c0 = checked_state("start", start), pi * noise_free_risk(risk).pull
-    eta = arguments.reals("step_sizes", step_sizes, low=0.0, strict=True)
-    if eta.ndim != 1:
-        raise ValueError(f"`step_sizes` must have shape (n,), but has shape {eta.shape}")
-    if state.one_minus_cos <= 1.0:
-        raise ValueError(f"`start` must have cos theta < 0 for Theorem 2, but has {1.0 - state.one_minus_cos:.6g}")
-    terms = eta / np.sqrt((state.norm / c0) ** 2 + np.cumsum(eta**2))
-    total = np.concatenate([[0.0], np.cumsum(terms)])
-    # 1 + cos theta = 2/(1 + exp(2 s)), which 2 - (1 - cos theta) would round away near theta = pi
-    one_plus_cos = 2.0 / (1.0 + np.exp(2.0 * state.log_tan_half_angle)) if state.log_tan_half_angle < 350.0 else 0.0
-    return 1.0 - state.one_minus_cos * np.exp(-one_plus_cos / pi * total)
