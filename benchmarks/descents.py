@@ -25,12 +25,13 @@ def _numpy_loop(risk: fs.PopulationRisk, steps: int, depth: int) -> np.ndarray:
     return a ** (depth - 1) * z
 
 
-def _compiled() -> ctypes.CDLL | None:
+def compiled(name: str) -> ctypes.CDLL | None:
+    """The C file of this name beside this one, compiled; None without a compiler."""
     compiler = which("cc") or which("gcc")
     if compiler is None:
         return None
-    target = Path(tempfile.mkdtemp()) / "descent_loop.so"
-    source = Path(__file__).with_name("descent_loop.c")
+    target = Path(tempfile.mkdtemp()) / f"{name}.so"
+    source = Path(__file__).with_name(f"{name}.c")
     subprocess.run([compiler, "-O3", "-march=native", "-shared", "-fPIC", "-o", target, source, "-lm"], check=True)
     return ctypes.CDLL(str(target))
 
@@ -54,9 +55,9 @@ def _in_c(library: ctypes.CDLL, risk: fs.PopulationRisk, depth: int, steps: int)
 def rows() -> list[Row]:
     risk, start = fs.PopulationRisk(fs.Gaussian(2)), fs.Start(1.0, 1.5)
     steps, many, out = 2_000_000, 4096, []
-    library = _compiled()
+    library = compiled("descent_loop")
     for depth in (1, 3):
-        ours = seconds(lambda depth=depth: fs.gradient_descent(risk, start, ETA, [steps], depth), 5)
+        ours = seconds(lambda depth=depth: fs.gradient_descent(risk, start, ETA, [steps], depth, "exact"), 5)
         out.append(Row(f"exact descent, one trajectory, N = {depth}, a step", show(ours, steps)))
         loop = seconds(lambda depth=depth: _numpy_loop(risk, 2000, depth), 3)
         ratio = (loop[1] / 2000) / (ours[1] / steps)
@@ -65,11 +66,11 @@ def rows() -> list[Row]:
             continue
         native = seconds(lambda depth=depth: _in_c(library, risk, depth, steps), 5)
         a, parallel, *_ = _in_c(library, risk, depth, steps)
-        norm = float(fs.gradient_descent(risk, start, ETA, [steps], depth).norm[-1])
+        norm = float(fs.gradient_descent(risk, start, ETA, [steps], depth, "exact").norm[-1])
         gap = abs(abs(a) ** (depth - 1) * abs(parallel) / norm - 1.0)
         beside = f"ours takes {ours[1] / native[1]:.2f} times as long; norms agree to {gap:.0e}"
         out.append(Row(f"the same, C loop (-O3), N = {depth}", show(native, steps), beside))
     angles = fs.Start(1.0, np.linspace(0.05, 3.1, many))
-    batch = seconds(lambda: fs.gradient_descent(risk, angles, ETA, [2000], 3), 5)
+    batch = seconds(lambda: fs.gradient_descent(risk, angles, ETA, [2000], 3, "exact"), 5)
     out.append(Row(f"exact descent, batch of {many}, N = 3, a step and trajectory", show(batch, 2000 * many)))
     return out

@@ -85,10 +85,12 @@ def descend(
     depth: Annotated[list[int] | None, Whole] = None,
     step_size: Annotated[list[float] | None, Several] = None,
     steps: Annotated[list[int] | None, Whole] = None,
+    method: Annotated[str, InRun] = "auto",
+    max_exact_steps: Annotated[int | None, InRun] = None,
     output: Output = None,
     plot: Plot = None,
 ) -> int:
-    """Gradient descent on the layers of a linear network, every step taken.
+    """Gradient descent on the layers of a linear network, to any number of steps.
 
     Parameters
     ----------
@@ -97,7 +99,11 @@ def descend(
     step_size
         Step size eta; several make a batch [default: 0.1].
     steps
-        Number of steps, about 200 of them recorded; or, increasing, the steps to record [default: 10000].
+        Number of steps, to 1e18, about 200 of them recorded; or, increasing, the steps to record [default: 10000].
+    method
+        auto: slow stretches are covered by the modified field, with an estimate of the error; exact: every step is taken.
+    max_exact_steps
+        The most steps auto takes one by one in each run [default: 1e8].
     output
         Save the run as netCDF.
     plot
@@ -121,6 +127,8 @@ def descend(
         sizes if sizes.size > 1 else float(sizes[0]),
         one_or_several(steps or [10_000]),
         depths if depths.size > 1 else int(depths[0]),
+        method,
+        max_exact_steps,
     )
     code = _deliver(run, output, plot)
     return ending(run) or code
@@ -138,7 +146,7 @@ def compare(
     output: Output = None,
     plot: Plot = None,
 ) -> int:
-    """Gradient descent beside the flow it discretises, at t = eta k.
+    """Gradient descent beside the flow it discretises and beside the modified flow, at t = eta k.
 
     Parameters
     ----------
@@ -151,11 +159,11 @@ def compare(
     solver
         Of the flow: dopri8, dopri5, tsit5, kvaerno3, kvaerno4, kvaerno5, radau, bdf, lsoda or dop853 [default: dopri8].
     rtol
-        Relative accuracy aimed at by the flow, 1e-12 to 1e-3.
+        Relative accuracy aimed at by the flows, 1e-12 to 1e-3.
     output
-        Save both runs as netCDF: run.nc makes run-flow.nc and run-descent.nc.
+        Save the runs as netCDF: run.nc makes run-flow.nc, run-modified.nc and run-descent.nc.
     plot
-        Draw both and the gap between them, as .pdf or .png.
+        Draw direction, norm and sharpness, and the gaps of descent to the two flows, as .pdf or .png.
     """
     law, start = law or LawOptions(), start or StartOptions()
     from flowsim import arguments
@@ -166,14 +174,15 @@ def compare(
     begin = start.start(risk.law.dim)
     if solver is not None:
         arguments.one_of("solver", solver.lower(), SOLVERS)
-    paths = {} if output is None else {kind: output.with_name(f"{output.stem}-{kind}{output.suffix}") for kind in ("flow", "descent")}
+    kinds = () if output is None else ("flow", "modified", "descent")
+    paths = {kind: output.with_name(f"{output.stem}-{kind}{output.suffix}") for kind in kinds if output is not None}
     for path in paths.values():
         check_writable(path)
     check_figure(plot)
     descent = gradient_descent(risk, begin, step_size, one_or_several(steps or [10_000]), depth)
     smooth = gradient_flow(risk, begin, descent.time, depth, solver, rtol)
     runs = {"flow": smooth, "descent": descent}
-    code = write_all(*(partial(runs[kind].save, path) for kind, path in paths.items()))
+    code = write_all(*(partial(run.save, paths[kind]) for kind, run in runs.items() if kind in paths))
     for run in runs.values():
         print(run)
     ended = ending(*runs.values())
@@ -185,6 +194,8 @@ def compare(
         # both runs are good input that went nowhere, so this is a failure and not bad input
         return ended or complain(error, 1)
     print(comparison)
+    if comparison.modified is not None and "modified" in paths:
+        code = write_all(partial(comparison.modified.save, paths["modified"])) or code
     if plot is not None:
         from flowsim.present import comparison_figure, save_figure
 

@@ -1,6 +1,7 @@
 """How it moves: the flow, the descent, what a run returns, and one beside the other."""
 
-from flowsim.dynamics.compare import Comparison, GapOrder, compare, gap_order
+from flowsim.dynamics.compare import EDGE, Comparison, Crossing, GapOrder, compare, gap_order
+from flowsim.dynamics.corrected import GapPrediction, gap_prediction, modified_flow
 from flowsim.dynamics.descent import Schedule, gradient_descent, log_steps
 from flowsim.dynamics.flow import SOLVERS, SciPy, gradient_flow
 from flowsim.dynamics.network import Velocity, flow_velocity, velocity
@@ -9,9 +10,12 @@ from flowsim.dynamics.trajectory import Trajectory, load
 from flowsim.dynamics.turning import Turning, turning_point
 
 __all__ = [
+    "EDGE",
     "SOLVERS",
     "Comparison",
+    "Crossing",
     "GapOrder",
+    "GapPrediction",
     "Schedule",
     "SciPy",
     "Trajectory",
@@ -20,10 +24,12 @@ __all__ = [
     "compare",
     "flow_velocity",
     "gap_order",
+    "gap_prediction",
     "gradient_descent",
     "gradient_flow",
     "load",
     "log_steps",
+    "modified_flow",
     "rerun",
     "turning_point",
     "velocity",

@@ -76,7 +76,7 @@ def _look_up_tangent(primals: tuple[Any, Any, Any], tangents: tuple[Any, Any, An
 _EXPONENT = 0x7FF << 52
 
 
-def _split_value(network: Network, r: Any, value: Any) -> tuple[Any, Any, Any]:
+def split_value(network: Network, r: Any, value: Any) -> tuple[Any, Any, Any]:
     """Whether the table's value at r is D rather than h, and from it h and c - h."""
     near = r < network.split
     drag = jnp.where(near, r * value, network.pull - value)
@@ -86,7 +86,7 @@ def _split_value(network: Network, r: Any, value: Any) -> tuple[Any, Any, Any]:
 def force(tables: Any, network: Network, r: Any) -> Force:
     """The force of the law at r >= 0. tables: (laws * table.ROWS, table.DEGREE + 1)."""
     value = look_up(tables, network.row, r)
-    near, growth, drag = _split_value(network, r, value)
+    near, growth, drag = split_value(network, r, value)
     return Force(
         growth=growth,
         drag=drag,
@@ -154,19 +154,35 @@ class DescentState(NamedTuple):
     """a, z_parallel, and z_perp = mantissa 2^(-512 shift): it may fall to exp(-10^15) and come back, sign included.
 
     a: the common singular value of layers 2..N; 1 for N = 1.
+    a_rest, parallel_rest: what rounding took from the sums so far (Kahan), so that 10^9 small increments add up.
+    burst: `UNALIGNED` until c (1 - cos) falls below h/1000, then `ALIGNED` until the direction error, growing, turns the norm down
+    (sigma > 2 and c (1 - cos) > h); from then on the number of that step.
     """
 
     a: Any
     parallel: Any
     mantissa: Any
     shift: Any
+    burst: Any
+    a_rest: Any
+    parallel_rest: Any
+
+
+UNALIGNED, ALIGNED = -2, -1
+NEAR = 1e-3
+
+
+def burst_after(burst: Any, k: Any, off_ray: Any, sigma: Any, misaligned: Any, growth: Any) -> Any:
+    """The next ``DescentState.burst``: k is the number of the step with this sigma, c (1 - cos) and h; a ray has no direction error."""
+    turned = off_ray & (burst == ALIGNED) & (sigma > 2.0) & (misaligned > growth)
+    return jnp.where((burst == UNALIGNED) & (misaligned < NEAR * growth), float(ALIGNED), jnp.where(turned, k, burst))
 
 
 SHIFT_BITS = 512
 _UP, _DOWN = 2.0**SHIFT_BITS, 2.0**-SHIFT_BITS
 
 
-def _power(a: Any, n: Any) -> Any:
+def whole_power(a: Any, n: Any) -> Any:
     """a^n for whole n in [0, 127], by squaring; 1 for n <= 0."""
     bits = jnp.maximum(n, 0)
     out, square = jnp.ones_like(a), a
@@ -176,24 +192,31 @@ def _power(a: Any, n: Any) -> Any:
     return out
 
 
+def _add(total: Any, rest: Any, term: Any) -> tuple[Any, Any]:
+    """total + rest + term, and what rounding takes from it."""
+    term = term + rest
+    new = total + term
+    return new, term - (new - total)
+
+
 def _inline(part: Callable[[], Any]) -> Any:
     return part()
 
 
 def descent_step(
-    tables: Any, network: Network, step_size: Any, state: DescentState, isolate: Callable[[Callable[[], Any]], Any] = _inline
+    tables: Any, network: Network, step_size: Any, k: Any, state: DescentState, isolate: Callable[[Callable[[], Any]], Any] = _inline
 ) -> DescentState:
-    """One step of gradient descent on the layers; scalars, or arrays of one shape (``network.depth`` whole here).
+    """Step k of gradient descent on the layers; scalars, or arrays of one shape (``network.depth`` whole here).
 
     z_perp is multiplied by 1 - sigma, sigma = eta |a^(N-1)| (c - h)/|z|, exactly; -G_parallel = c (1 - cos) + h cos - (c - p).
     isolate: calls its argument; a place for a batch to keep the compiler from computing the same part once for every result.
     """
-    a, parallel, mantissa, shift = state
+    a, parallel, mantissa, shift, burst, a_rest, parallel_rest = state
     deep = network.depth > 1
 
     def sizes() -> tuple[Any, Any, Any]:
         perp = mantissa * jnp.where(shift == 0, 1.0, jnp.where(shift == 1, _DOWN, 0.0))
-        return _power(a, network.depth - 2), perp, jnp.sqrt(parallel * parallel + perp * perp)
+        return whole_power(a, network.depth - 2), perp, jnp.sqrt(parallel * parallel + perp * perp)
 
     u_less, perp, z = isolate(sizes)
     u = jnp.where(deep, u_less * a, 1.0)
@@ -204,21 +227,29 @@ def descent_step(
         return look_up(tables, network.row, r), jnp.where(z > 0.0, 1.0 / z, 0.0)
 
     value, inverse = isolate(looked_up)
-    near, growth, drag = _split_value(network, r, value)
+    near, growth, drag = split_value(network, r, value)
     ratio = jnp.where(near, size * value, drag * inverse)
     sign = jnp.where(u < 0.0, -1.0, 1.0)
     # exactly 1 on a ray: a rounded cosine would push the run off the balance that keeps it falling to the saddle
     cos, sin = sign * jnp.where((perp == 0.0) & (z > 0.0), jnp.sign(parallel), parallel * inverse), perp * inverse
     misaligned = network.pull * isolate(lambda: jnp.where(cos > 0.0, sin * sin / (1.0 + cos), 1.0 - cos))
     noise = network.pull - network.signal
-    mantissa = mantissa * (1.0 - step_size * size * ratio)
+    sigma = step_size * size * ratio
+    mantissa = mantissa * (1.0 - sigma)
     small = (jnp.abs(mantissa) < _DOWN) & (mantissa != 0.0)
     large = (jnp.abs(mantissa) > 1.0) & (shift > 0)
+    a, a_rest = _add(a, a_rest, jnp.where(deep, step_size * sign * z * u_less * (growth - misaligned - noise * cos), 0.0))
+    parallel, parallel_rest = _add(parallel, parallel_rest, step_size * u * (misaligned + growth * cos - noise))
+    # on a ray deep layers stay equal, which rounding would not keep
+    equal = deep & (network.ray != 0.0)
     return DescentState(
-        a=jnp.where(deep, a + step_size * sign * z * u_less * (growth - misaligned - noise * cos), a),
-        parallel=parallel + step_size * u * (misaligned + growth * cos - noise),
+        a=a,
+        parallel=jnp.where(equal, network.ray * a, parallel),
         mantissa=mantissa * jnp.where(small, _UP, jnp.where(large, _DOWN, 1.0)),
         shift=shift + small.astype(jnp.int64) - large.astype(jnp.int64),
+        burst=burst_after(burst, k, mantissa != 0.0, sigma, misaligned, growth),
+        a_rest=a_rest,
+        parallel_rest=jnp.where(equal, network.ray * a_rest, parallel_rest),
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import diffrax
 
+from flowsim.dynamics.corrected import modified_flow
 from flowsim.dynamics.descent import Schedule, gradient_descent
 from flowsim.dynamics.flow import SOLVERS, Solver, gradient_flow
 from flowsim.dynamics.trajectory import Trajectory
@@ -18,13 +19,16 @@ def rerun(run: Trajectory, times: Any = None) -> Trajectory:
     """
     risk = run.risks if run.shape else run.problem
     config = run.config
+    if run.kind == "flow" and config["function"] == "modified_flow":
+        return modified_flow(risk, run.start, run.time if times is None else times, config["step_size"], run.depth, config["rtol"])
     if run.kind == "flow":
         solver = _solver(config["solver"])
         return gradient_flow(risk, run.start, run.time if times is None else times, run.depth, solver, config["rtol"], config["max_steps"])
     if times is not None:
         raise ValueError("`times` cannot be chosen for a descent, which is recorded at its steps")
     step_size = Schedule(config["schedule"]) if "schedule" in config else run.step_size
-    return gradient_descent(risk, run.start, step_size, run.step, run.depth, config["method"])
+    rules = {name: config[name] for name in ("max_exact_steps", "stop_at_burst", "estimate_error") if name in config}
+    return gradient_descent(risk, run.start, step_size, run.step, run.depth, config["method"], **rules)
 
 
 def _solver(name: str) -> Solver:

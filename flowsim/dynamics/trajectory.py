@@ -23,14 +23,18 @@ Array = Float[np.ndarray, "..."]
 
 STATUS = {
     "ok": "reached the last time asked for",
-    "step_cap": "the solver used all its steps before the last time; raise max_steps, loosen rtol or take another solver",
+    "step_cap": "all steps allowed were used before the last time; raise max_steps, loosen rtol or take another solver "
+    "(of a descent: raise max_exact_steps)",
     "solver_failed": "the solver gave up before the last time; later times are nan",
+    "series_ended": "the modified equation's series in the step size says nothing from here on; later times are nan",
     "overflow": "the iterates left the double range; a smaller step size avoids it",
-    "saddle": "the run falls into the saddle at w = 0; log_norm tells how far",
+    "saddle": "the run falls into the saddle at w = 0; log_norm tells how far, in a descent down to -690",
+    "burst": "the direction error grew back at the edge of stability; from coverage.first_burst on, "
+    "the estimated errors tell the digits that are left",
     "stopped": "interrupted; what was reached is kept, the rest is nan",
 }
 FORMAT = "flowsim trajectory 1"
-FAILED = ("step_cap", "solver_failed", "overflow", "stopped")
+FAILED = ("step_cap", "solver_failed", "series_ended", "overflow", "stopped")
 
 _UNITS = {
     "log_norm": ("1", "log |w|, w the end-to-end predictor"),
@@ -39,6 +43,34 @@ _UNITS = {
     "angle": ("rad", "angle theta between w and v"),
     "risk": ("1", "population risk"),
     "error_rate": ("1", "probability of a wrong sign"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Coverage:
+    """How a descent was followed: which steps were taken one by one, which the modified field covered, and how far to trust the records.
+
+    exact_steps, covered_steps: (...), their numbers.
+    first_burst: (...), the step at which the direction error, growing at the edge of stability, first turns the norm down; -1 for none.
+    norm_error: (..., T), estimated relative error of |w|.  direction_error: (..., T), of s, relative to max(|s|, 1).
+    """
+
+    exact_steps: Int[np.ndarray, "..."]
+    covered_steps: Int[np.ndarray, "..."]
+    first_burst: Int[np.ndarray, "..."]
+    norm_error: Array
+    direction_error: Array
+
+    def __getitem__(self, index: Any) -> "Coverage":
+        return Coverage(*(np.asarray(getattr(self, name)[index]) for name in _COVERAGE))
+
+
+_COVERAGE = {
+    "exact_steps": "steps taken one by one",
+    "covered_steps": "steps covered by the modified field",
+    "first_burst": "first step at which the growing direction error turns the norm down; -1 for none",
+    "norm_error": "estimated relative error of |w|",
+    "direction_error": "estimated error of log tan(theta/2), relative to the larger of its size and 1",
 }
 
 
@@ -53,6 +85,8 @@ class Trajectory:
     status: (...) names out of `STATUS`.  depth: (...).  risks: (...) PopulationRisk objects.  start: a Start of shape (...).
     step_size: (...), eta of a descent; None for a flow, or where a schedule stands in config.
     config: the rest of what it takes to run it again; everything JSON.
+    log_layer: (..., T), log |a|, a the singular value of layers 2..N of a descent (its layers drift apart); None for a flow.
+    coverage: how a descent's steps were taken; None for a flow.
     """
 
     kind: Literal["flow", "descent"]
@@ -67,6 +101,8 @@ class Trajectory:
     start: Start
     step_size: Array | None = None
     config: dict[str, Any] = field(default_factory=dict)
+    log_layer: Array | None = None
+    coverage: Coverage | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -114,6 +150,26 @@ class Trajectory:
         for risk, index in self._by_risk():
             out[index] = risk.label_noise + (1.0 - 2.0 * risk.label_noise) * self.angle[index] / np.pi
         return out
+
+    @property
+    def sharpness(self) -> Array:
+        """sigma = eta |a^(N-1)| (c - h(r))/|z|, (..., T): the next step multiplies the part of w across v by 1 - sigma.
+
+        With a schedule, eta is the next step's, and nan after the last. ValueError for a flow, which has no step size.
+        """
+        if self.log_layer is None:
+            raise ValueError("a flow has no step size, and so no sharpness; ask a descent")
+        scheduled = self.config.get("schedule")
+        eta = np.append(scheduled, np.nan)[self.step] if self.step_size is None else self.step_size[..., None]
+        out = np.full(self.log_norm.shape, np.nan)
+        depth = np.asarray(self.depth, dtype=float)[..., None]
+        with np.errstate(over="ignore", invalid="ignore"):
+            gain = np.exp(2.0 * (depth - 1.0) * self.log_layer)
+            for risk, index in self._by_risk():
+                norm = self.norm[index]
+                good = np.isfinite(norm)
+                out[index] = np.where(good, risk.drag_ratio(np.where(good, norm, 1.0)), np.nan)
+            return eta * gain * out
 
     def _by_risk(self) -> Iterator[tuple[PopulationRisk, Any]]:
         for risk in dict.fromkeys(self.risks.ravel()):
@@ -201,10 +257,12 @@ class Trajectory:
             Start(take(self.start.norm), take(self.start.angle)),
             None if self.step_size is None else take(self.step_size),
             self.config,
+            None if self.log_layer is None else take(self.log_layer),
+            None if self.coverage is None else self.coverage[index],
         )
 
     def __str__(self) -> str:
-        """Six lines: what ran, how far, where it ended."""
+        """Six lines: what ran, how far, where it ended; a seventh where steps were covered or a burst was met."""
         runs = f"{self.status.size} runs, shape {self.shape}" if self.shape else "one run"
         laws = list(dict.fromkeys(r.label() for r in self.risks.ravel()))
         depths = sorted({int(d) for d in self.depth.ravel()})
@@ -220,9 +278,20 @@ class Trajectory:
                 f"span    {span}{steps}",
                 f"norm    {float(self.norm[..., 0].flat[0]):.6g} -> {float(np.exp(last[0, 0])):.6g}{ends}",
                 f"s       {float(self.log_tan_half_angle[..., 0].flat[0]):.6g} -> {last[1, 0]:.9g}   (s = log tan(theta/2)){ends}",
+                *self._how(reached),
                 f"status  {self.message}",
             ]
         )
+
+    def _how(self, reached: int) -> list[str]:
+        """How a descent's steps were taken, and how good the first run's last record is."""
+        if self.coverage is None or not self.coverage.covered_steps.any():
+            return []
+        exact, covered = int(self.coverage.exact_steps.sum()), int(self.coverage.covered_steps.sum())
+        norm, s = (float(x[..., reached].flat[0]) for x in (self.coverage.norm_error, self.coverage.direction_error))
+        digits = "no digits are left after the bursts" if np.isinf(norm) else f"estimated error {norm:.1e} in the norm, {s:.1e} in s"
+        first = f", first burst at step {int(self.coverage.first_burst)}" if not self.shape and self.coverage.first_burst >= 0 else ""
+        return [f"steps   {exact} taken one by one, {covered:.6g} covered{first}{'' if np.isnan(norm) else f'; {digits}'}"]
 
     def to_xarray(self) -> "xarray.Dataset":
         """An xarray Dataset with units and long names; attrs hold the configuration as JSON."""
@@ -243,6 +312,12 @@ class Trajectory:
         data["start_angle"] = (batch, self.start.angle, {"units": "rad", "long_name": "theta at the start"})
         if self.step_size is not None:
             data["step_size"] = (batch, self.step_size, {"units": "1", "long_name": "step size eta"})
+        if self.log_layer is not None:
+            data["log_layer"] = ((*batch, "record"), self.log_layer, {"units": "1", "long_name": "log |a|, a the size of layers 2 to N"})
+        if self.coverage is not None:
+            for name, long_name in _COVERAGE.items():
+                values = getattr(self.coverage, name)
+                data[name] = (batch if values.shape == self.shape else (*batch, "record"), values, {"units": "1", "long_name": long_name})
         time_dims = (*batch, "record") if self.time.ndim > 1 else ("record",)
         coords: dict[str, Any] = {"time": (time_dims, self.time, {"units": "1", "long_name": "time; eta k for a descent"})}
         if self.step is not None:
@@ -299,6 +374,8 @@ def _from_xarray(data: "xarray.Dataset") -> Trajectory:
         Start(np.asarray(data["start_norm"].values), np.asarray(data["start_angle"].values)),
         np.asarray(data["step_size"].values) if "step_size" in data else None,
         json.loads(data.attrs["config"]),
+        np.asarray(data["log_layer"].values) if "log_layer" in data else None,
+        Coverage(*(np.asarray(data[name].values) for name in _COVERAGE)) if "norm_error" in data else None,
     )
 
 

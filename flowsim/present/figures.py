@@ -12,11 +12,13 @@ from flowsim.present.panels import (
     legend_columns,
     legend_entries,
     log_time,
+    mark_end,
     plot_exponent,
     plot_gap,
     plot_path,
+    plot_sharpness,
 )
-from flowsim.present.style import make_figure, palette, styled
+from flowsim.present.style import THEORY, make_figure, palette, styled
 
 
 def rates_figure(flows: Runs, theory: bool = True, figure: Figure | None = None) -> Figure:
@@ -62,32 +64,56 @@ def trajectory_figure(trajectory: Runs, theory: bool = True, figure: Figure | No
 
 
 def comparison_figure(comparison: Comparison, figure: Figure | None = None) -> Figure:
-    r"""-s, |w| and L(w) against t = eta k: the flow as a line, the descent as points; below, the size of the gap between the two.
+    r"""A descent beside its flow and its modified flow, all against t = eta k.
+
+    Above: -s and |w| of the flow and of the flow of g - (eta/2) g'g as lines, of the descent as points; and the sharpness sigma, with
+    a line at 2 and a point where it is first reached. Below: the gaps of descent to either flow in s, |w| and L(w), in the colour of
+    that flow, and the leading gap eta e(t), dashed. A cross marks where the modified flow ends; under a schedule there is none.
 
     comparison: what `flowsim.compare` returns.  figure: an empty one to draw into; a new one by default.
     """
-    flow, descent = comparison.flow, comparison.descent
+    flow, modified, descent = comparison.flow, comparison.modified, comparison.descent
     with styled():
-        figure = make_figure(figure, 3.6)
-        axes = figure.subplots(2, 3, sharex=True, height_ratios=(3, 2))
-        first, second = palette()[:2]
-        for column, (name, what) in zip(axes.T, QUANTITIES.items(), strict=True):
-            plot_path(flow, name, column[0], theory=False, legend=False)
+        figure = make_figure(figure, 3.9)
+        axes = figure.subplots(2, 3, sharex=True)
+        first, second, third = palette()[:3]
+        for ax, name in zip(axes[0], ("direction", "norm"), strict=False):
+            what = QUANTITIES[name]
+            plot_path(flow, name, ax, theory=False, legend=False)
+            limits = ax.get_ylim()
+            if modified is not None:
+                ax.plot(modified.time, _finite(what.of(modified)), color=third, linewidth=0.9)
+                mark_end(ax, modified.time, what.of(modified), third)
             shown = np.isin(descent.time, comparison.time)
-            column[0].plot(descent.time[shown], what.of(descent)[shown], "o", color=second, markerfacecolor="none", markevery=_every(shown))
-            plot_gap(comparison, name, column[1])
-            log_time(column[1], [flow])
-            column[0].set_xlabel("")
-            column[0].set_title(what.title)
-            column[0].set_ylabel("")
-        handles = [
-            Line2D([], [], color=first),
-            Line2D([], [], color=second, marker="o", markerfacecolor="none", linestyle=""),
-            Line2D([], [], color=second),
-        ]
-        names = ["flow", "descent" if descent.step_size is None else rf"descent, $\eta={float(descent.step_size):.3g}$", "gap"]
-        figure.legend(handles, names, loc="outside upper center", ncols=3)
+            values = _finite(what.of(descent)[shown])
+            ax.plot(descent.time[shown], values, "o", color=second, markerfacecolor="none", markevery=_every(shown))
+            if np.isfinite(values).any() and np.isfinite(_finite(what.of(flow))).any():
+                low, high = float(np.nanmin(values)), float(np.nanmax(values))
+                ax.set_ylim(min(limits[0], 0.9 * low if low > 0 else low), max(limits[1], 1.1 * high))
+        plot_sharpness(descent, axes[0, 2])
+        for ax, name in zip(axes[1], QUANTITIES, strict=True):
+            plot_gap(comparison, name, ax)
+        for ax in axes[0]:
+            log_time(ax, [flow])
+            ax.set_xlabel("")
+        figure.align_ylabels()
+        handles = [Line2D([], [], color=first)]
+        names = ["flow"]
+        if modified is not None:
+            handles.append(Line2D([], [], color=third))
+            ended = not np.isfinite(modified.log_norm[-1])
+            names.append(r"modified flow ($\times$: its end)" if ended else "modified flow")
+        handles.append(Line2D([], [], color=second, marker="o", markerfacecolor="none", linestyle=""))
+        names.append("descent" if descent.step_size is None else rf"descent, $\eta={float(descent.step_size):.3g}$")
+        if comparison.norm_predicted is not None:
+            handles.append(Line2D([], [], **THEORY))
+            names.append(r"predicted gap $\eta\,e(t)$")
+        figure.legend(handles, names, loc="outside upper center", ncols=legend_columns(names))
     return figure
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(values), values, np.nan)
 
 
 def _every(shown: np.ndarray) -> int:

@@ -21,7 +21,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator, StrMethodFormatter
 
 from flowsim import arguments
-from flowsim.dynamics import Comparison, Trajectory
+from flowsim.dynamics import EDGE, Comparison, Trajectory
 from flowsim.present.style import THEORY, make_axes, palette, styled
 from flowsim.theory import NoisyRates, Rates, noisy_rates, rates
 
@@ -35,7 +35,7 @@ LEGEND_ROWS = 8
 class Quantity:
     """What one panel shows, by name. symbol, title: of the axis.  of: its values in a run.  late, noisy: its predictions at times t.
 
-    exponent: of time, signed.  gap: in a Comparison, with the gap's symbol.
+    exponent: of time, signed.  gap, corrected, predicted: in a Comparison, with the gap's symbol.
     """
 
     name: QuantityName
@@ -46,6 +46,8 @@ class Quantity:
     noisy: Callable[[NoisyRates, np.ndarray], np.ndarray]
     exponent: Callable[[Rates], float]
     gap: Callable[[Comparison], np.ndarray]
+    corrected: Callable[[Comparison], np.ndarray | None]
+    predicted: Callable[[Comparison], np.ndarray | None]
     gap_symbol: str
 
 
@@ -59,6 +61,8 @@ QUANTITIES: dict[str, Quantity] = {
         noisy=lambda law, t: -law.log_tan_half_angle(t),
         exponent=lambda law: law.direction_exponent,
         gap=lambda both: both.log_tan_half_angle,
+        corrected=lambda both: both.log_tan_half_angle_corrected,
+        predicted=lambda both: both.log_tan_half_angle_predicted,
         gap_symbol=r"$|\Delta s|$",
     ),
     "norm": Quantity(
@@ -70,6 +74,8 @@ QUANTITIES: dict[str, Quantity] = {
         noisy=lambda law, t: np.full_like(t, law.norm_limit),
         exponent=lambda law: law.norm_exponent,
         gap=lambda both: both.norm,
+        corrected=lambda both: both.norm_corrected,
+        predicted=lambda both: both.norm_predicted,
         gap_symbol=r"$|\Delta |w||\,/\,|w|$",
     ),
     "risk": Quantity(
@@ -81,6 +87,8 @@ QUANTITIES: dict[str, Quantity] = {
         noisy=lambda law, t: np.full_like(t, law.risk_limit),
         exponent=lambda law: -law.risk_exponent,
         gap=lambda both: both.risk,
+        corrected=lambda both: both.risk_corrected,
+        predicted=lambda _: None,
         gap_symbol=r"$|\Delta L|\,/\,L$",
     ),
 }
@@ -115,7 +123,7 @@ def late_rates(run: Trajectory) -> Rates | NoisyRates | None:
 def labels(runs: Sequence[Trajectory]) -> list[str]:
     """What tells the runs apart: kind, depth, law, step size, the start if nothing else does; and how they ended, unless well."""
     parts = [
-        [run.kind for run in runs],
+        ["modified flow" if run.config.get("function") == "modified_flow" else run.kind for run in runs],
         [f"$N={int(run.depth)}$" for run in runs],
         [run.problem.label() for run in runs],
         [_step_size(run) for run in runs],
@@ -295,21 +303,75 @@ def _fraction(value: float) -> str:
 
 
 def plot_gap(comparison: Comparison, quantity: str = "direction", ax: Axes | None = None) -> Axes:
-    r"""|s_k - s(eta k)|, ||w_k|/|w(eta k)| - 1| or |L(w_k)/L(w(eta k)) - 1| against eta k: descent less flow, solid, on logarithmic axes.
+    r"""|s_k - s(eta k)|, ||w_k|/|w(eta k)| - 1| or |L(w_k)/L(w(eta k)) - 1| against eta k, on logarithmic axes.
+
+    Solid, each in the colour of what it is measured against: the gaps of descent to the flow, and to the modified flow up to its end.
+    Dashed: the leading gap to the flow, eta e(t), of s and |w|. Gaps below 1e-13 are rounding, and left out.
 
     comparison: what `flowsim.compare` returns.  quantity, ax: as in `plot_path`.
     """
     what = _quantity(quantity)
     with styled():
         ax = make_axes(ax)
-        gap = np.abs(what.gap(comparison))
-        # at t = 0, off a logarithmic axis anyway, rounding alone would set the range
-        ax.plot(comparison.time, np.where((gap > 0) & (comparison.time > 0), gap, np.nan), color=palette()[1], label="gap")
+        gaps = {"gap to the flow": what.gap(comparison), "gap to the modified flow": what.corrected(comparison)}
+        shown = [np.zeros(0)]
+        for (label, gap), colour in zip(gaps.items(), palette()[0::2], strict=False):
+            if gap is not None:
+                shown.append(_sized(comparison, gap))
+                ax.plot(comparison.time, shown[-1], color=colour, label=label)
+                mark_end(ax, comparison.time, np.abs(gap), colour)
+        foreseen = what.predicted(comparison)
+        if foreseen is not None:
+            ax.plot(comparison.time, _sized(comparison, foreseen), label="_theory", **THEORY)
         log_time(ax, [comparison.flow])
-        if (gap > 0).any():
+        drawn = np.concatenate(shown)
+        if np.isfinite(drawn).any():
             ax.set_yscale("log")
+            log_values(ax, drawn[np.isfinite(drawn)])
+        else:
+            ax.text(0.5, 0.5, "no gap", transform=ax.transAxes, ha="center", va="center")
+            ax.set_yticks([])
         ax.set_xlabel(time_label([comparison.descent]))
-        ax.set_ylabel(what.gap_symbol)
+        ax.set_ylabel(f"gap  {what.gap_symbol}")
+    return ax
+
+
+def mark_end(ax: Axes, times: np.ndarray, values: np.ndarray, colour: Any) -> None:
+    """A cross at the last of the values, where they end before the times do."""
+    reached = np.flatnonzero(np.isfinite(values))
+    if reached.size and reached[-1] + 1 < times.size:
+        ax.plot(times[reached[-1]], values[reached[-1]], "x", color=colour, label="_end", zorder=5)
+
+
+def _sized(comparison: Comparison, gap: np.ndarray) -> np.ndarray:
+    """|gap|; nan at t = 0, off a logarithmic axis anyway, and where rounding alone would set the range."""
+    size = np.abs(gap)
+    return np.where((size > 1e-13) & np.isfinite(size) & (comparison.time > 0), size, np.nan)
+
+
+def plot_sharpness(descents: Runs, ax: Axes | None = None) -> Axes:
+    r"""sigma = eta |a^(N-1)| (c - h)/|z| against eta k, on logarithmic axes; a dotted line at 2, and a point where sigma first reaches it.
+
+    descents: a descent, a batch, or a sequence of them.  ax: as in `plot_path`. ValueError for a flow, which has no step size.
+    """
+    singles = each_run(descents)
+    with styled():
+        ax = make_axes(ax)
+        # a descent's colour in `comparison_figure`
+        chosen = palette()[1:2] if len(singles) == 1 else colours(len(singles))
+        for run, label, colour in zip(singles, labels(singles), chosen, strict=True):
+            sigma = run.sharpness
+            ax.plot(run.time, np.where(np.isfinite(sigma) & (sigma > 0), sigma, np.nan), color=colour, label=label)
+            beyond = np.flatnonzero(sigma >= EDGE)
+            if beyond.size:
+                ax.plot(run.time[beyond[0]], sigma[beyond[0]], "o", color="black", label="_crossing")
+        log_time(ax, singles)
+        seen = np.concatenate([run.sharpness for run in singles])
+        log_values(ax, np.append(seen[np.isfinite(seen) & (seen > 0)], 2.0 * EDGE))
+        ax.axhline(EDGE, label="_edge", color="black", linestyle=":", linewidth=0.9)
+        ax.annotate(r"$\sigma=2$", (0.02, EDGE), (0, 1.5), ("axes fraction", "data"), "offset points", va="bottom", fontsize=7.5)
+        ax.set_xlabel(time_label(singles))
+        ax.set_ylabel(r"sharpness  $\sigma$")
     return ax
 
 

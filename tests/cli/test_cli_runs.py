@@ -100,6 +100,10 @@ def test_a_compared_pair_is_saved_and_redrawn_from_its_files(command, tmp_path):
     assert str(fs.compare(flow, descent)) in outcome.out
     assert str(flow) in outcome.out
     assert str(descent) in outcome.out
+    modified, again = fs.load("a-modified.nc"), fs.modified_flow(flow.problem, flow.start, descent.time, 0.1, 2)
+    the_same(modified, again)
+    np.testing.assert_array_equal(modified.log_layer, again.log_layer)
+    assert [line.split()[0] for line in outcome.out.splitlines()[-3:]] == ["corrected:", "predicted:", "sharpness:"]
     assert command("plot", "a-flow.nc", "a-descent.nc", "-o", "b.png").code == 0
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 

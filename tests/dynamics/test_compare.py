@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import flowsim as fs
-from flowsim.dynamics import gap_order
+from flowsim.dynamics import gap_order, gap_prediction
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
@@ -18,6 +18,14 @@ def test_the_gap_is_of_first_order_in_the_step_size(risk_of, name, depth):
     assert np.abs(order.log_tan_half_angle).min() > 1e-7, report
     assert order.slope_norm == pytest.approx(1.0, abs=0.05), report
     assert order.slope_direction == pytest.approx(1.0, abs=0.05), report
+    report = f"{order}"
+    assert np.abs(order.norm_corrected).min() > 1e-11, report
+    assert np.abs(order.log_tan_half_angle_corrected).min() > 1e-11, report
+    assert order.slope_norm_corrected == pytest.approx(2.0, abs=0.1), report
+    assert order.slope_direction_corrected == pytest.approx(2.0, abs=0.1), report
+    # at eta = 10/2^14 what the leading order leaves is of order eta
+    assert order.ratio_norm == pytest.approx(1.0, abs=2e-3), report
+    assert order.ratio_direction == pytest.approx(1.0, abs=2e-3), report
 
 
 def test_the_leading_gap_is_the_modified_equation(gaussian):
@@ -46,10 +54,70 @@ def test_the_comparison_is_made_at_the_steps_of_the_descent(gaussian):
     np.testing.assert_allclose(gap.norm, run.norm[:4] / there.norm - 1, atol=1e-11)
     np.testing.assert_allclose(gap.log_tan_half_angle, (run.log_tan_half_angle[:4] - there.log_tan_half_angle), atol=1e-10)
     np.testing.assert_allclose(gap.risk, run.risk[:4] / there.risk - 1, atol=1e-10)
-    assert str(gap).count("\n") == 2
+    twice = fs.modified_flow(gaussian, start, gap.time, 0.01, 2)
+    np.testing.assert_array_equal(gap.modified.log_norm, twice.log_norm)
+    np.testing.assert_allclose(gap.norm_corrected, run.norm[:4] / twice.norm - 1, atol=1e-14)
+    np.testing.assert_array_equal(gap.log_tan_half_angle_corrected, run.log_tan_half_angle[:4] - twice.log_tan_half_angle)
+    np.testing.assert_allclose(gap.risk_corrected, run.risk[:4] / twice.risk - 1, atol=1e-14)
+    ahead = gap_prediction(gaussian, start, gap.time, 0.01, 2)
+    np.testing.assert_array_equal(gap.norm_predicted, ahead.log_norm)
+    np.testing.assert_array_equal(gap.log_tan_half_angle_predicted, ahead.log_tan_half_angle)
+    assert gap.crossing is None
+    np.testing.assert_allclose(gap.norm, gap.norm_predicted, rtol=0.05)
+    assert (np.abs(gap.log_tan_half_angle_corrected) < 0.05 * np.abs(gap.log_tan_half_angle)).all()
+    lines = str(gap).splitlines()
+    assert [line.split()[0] for line in lines] == ["descent", "largest", "last", "corrected:", "predicted:", "sharpness:"]
+    assert lines[3] == (
+        f"corrected:   norm {gap.norm_corrected[-1]:.3g}, s {gap.log_tan_half_angle_corrected[-1]:.3g}, "
+        f"risk {gap.risk_corrected[-1]:.3g} (gap to the flow of g - (eta/2) g'g)"
+    )
+    assert lines[5] == f"sharpness:   sigma stays below 2, at most {run.sharpness.max():.3g}"
     # a flow recorded at the steps is taken as it is
     short = fs.gradient_descent(gaussian, start, 0.01, [100, 200, 400, 800], 2)
     assert fs.compare(there, short).flow is there
+
+
+def test_past_the_edge_of_stability_the_modified_flow_has_ended(gaussian):
+    start = fs.Start(1.0, 1.5)
+    run = fs.gradient_descent(gaussian, start, 0.1, [1000, 4000, 5000, 20_000, 25_000], 5)
+    flow = fs.gradient_flow(gaussian, start, run.time, 5)
+    gap = fs.compare(flow, run)
+    assert run.sharpness[3] < 2.0 < run.sharpness[4]
+    assert gap.crossing == (25_000, 2500.0)
+    for values in (gap.norm_corrected, gap.log_tan_half_angle_corrected, gap.risk_corrected, gap.norm_predicted):
+        np.testing.assert_array_equal(np.isfinite(values), [True, True, False, False, False])
+    assert np.isfinite(gap.norm).all()
+    text = str(gap)
+    assert "(gap to the flow of g - (eta/2) g'g; it ends at t = 400)" in text
+    assert "(gap to the flow, leading order in eta, at t = 400)" in text
+    assert text.endswith("sharpness:   sigma reaches 2 by step 25000, t = 2500")
+
+
+def test_without_a_step_size_or_with_one_too_large_there_is_no_modified_flow(gaussian):
+    start = fs.Start(1.0, 1.5)
+    run = fs.gradient_descent(gaussian, start, fs.Schedule([0.1, 0.2, 0.1]), 3, 2)
+    gap = fs.compare(fs.gradient_flow(gaussian, start, run.time, 2), run)
+    assert gap.modified is gap.norm_corrected is gap.norm_predicted is gap.log_tan_half_angle_predicted is None
+    assert "corrected:   no modified flow and no prediction under a schedule of step sizes\nsharpness:" in str(gap)
+    run = fs.gradient_descent(gaussian, start, 4.0, 10, 2)
+    gap = fs.compare(fs.gradient_flow(gaussian, start, run.time, 2), run)
+    assert np.isnan(gap.norm_corrected).all()
+    assert gap.norm_predicted is None
+    assert "corrected:   not at all: eta is so large that" in str(gap)
+
+
+@pytest.mark.parametrize("angle", [0.0, np.pi])
+@pytest.mark.parametrize("depth", [1, 3])
+def test_on_a_ray_there_is_no_gap_in_the_direction(gaussian, angle, depth):
+    run = fs.gradient_descent(gaussian, fs.Start(1.0, angle), 0.05, [200], depth)
+    gap = fs.compare(fs.gradient_flow(gaussian, fs.Start(1.0, angle), run.time, depth), run)
+    for values in (gap.log_tan_half_angle, gap.log_tan_half_angle_corrected, gap.log_tan_half_angle_predicted):
+        np.testing.assert_array_equal(values, 0.0)
+    assert gap.norm_predicted == pytest.approx(gap.norm, rel=0.1)
+    assert np.abs(gap.norm_corrected) < 0.1 * np.abs(gap.norm)
+    order = gap_order(gaussian, fs.Start(1.0, angle), 10.0, depth)
+    assert order.slope_norm_corrected == pytest.approx(2.0, abs=0.1)
+    assert np.isnan([order.slope_direction, order.slope_direction_corrected, order.ratio_direction]).all()
 
 
 def test_runs_out_of_a_batch_are_compared_alone(gaussian):
@@ -78,6 +146,8 @@ def test_runs_that_do_not_belong_together_are_refused(gaussian, risk_of):
         fs.compare(flow, fs.gradient_descent(risk_of("gaussian", 0.1), start, 0.1, 100, 2))
     with pytest.raises(ValueError, match=r"`flow` must be the Trajectory of a flow, but is 'descent'"):
         fs.compare(run, run)
+    with pytest.raises(ValueError, match=r"`flow` must be the Trajectory of a gradient_flow, but is that of a modified_flow"):
+        fs.compare(fs.modified_flow(gaussian, start, run.time, 0.1, 2), run)
     with pytest.raises(ValueError, match=r"`descent` must be the Trajectory of a descent, but is 'flow'"):
         fs.compare(flow, flow)
     with pytest.raises(ValueError, match=r"`flow` must be a single run, but is a batch of shape \(2,\); index it first"):

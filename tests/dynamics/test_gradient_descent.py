@@ -363,7 +363,7 @@ BAD = [
     ({"depth": 2.5}, r"`depth` must be a whole number from 1 to 100, but is 2.5"),
     ({"depth": 101}, r"`depth` must be a whole number from 1 to 100, but is 101"),
     ({"depth": True}, r"`depth` must be a whole number from 1 to 100, but is True"),
-    ({"method": "exakt"}, r"`method` must be one of exact.*, but is 'exakt'; did you mean 'exact'\?"),
+    ({"method": "exakt"}, r"`method` must be one of auto, exact, but is 'exakt'; did you mean 'exact'\?"),
     ({"step_size": [0.1, 0.2], "depth": [1, 2, 3]}, r"must broadcast"),
 ]
 

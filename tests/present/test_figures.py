@@ -6,7 +6,7 @@ import scipy.stats
 from matplotlib.figure import Figure
 
 import flowsim as fs
-from flowsim.present import comparison_figure, plot_exponent, plot_gap, plot_path, rates_figure, trajectory_figure
+from flowsim.present import comparison_figure, plot_exponent, plot_gap, plot_path, plot_sharpness, rates_figure, trajectory_figure
 
 VALUES = {"direction": lambda run: -run.log_tan_half_angle, "norm": lambda run: run.norm, "risk": lambda run: run.risk}
 
@@ -97,21 +97,72 @@ def test_a_saved_and_loaded_run_draws_the_same(flows, pair, lines, tmp_path):
                 np.testing.assert_array_equal(line.get_ydata(), twin.get_ydata())
 
 
-def test_the_comparison_shows_flow_descent_and_gap(pair, lines):
+def test_the_comparison_shows_three_runs_their_gaps_and_what_was_predicted(pair, lines):
     comparison = fs.compare(*pair)
+    modified = comparison.modified
     figure = drawable(comparison_figure(comparison))
-    gaps = (comparison.log_tan_half_angle, comparison.norm, comparison.risk)
-    for above, below, value, gap in zip(figure.axes[:3], figure.axes[3:], VALUES.values(), gaps, strict=True):
-        np.testing.assert_array_equal(lines[0](above)[0].get_ydata(), value(comparison.flow))
-        points = next(line for line in above.get_lines() if line.get_marker() == "o")
+    direction, norm, sharpness, *gaps = figure.axes
+    for ax, quantity in ((direction, "direction"), (norm, "norm")):
+        value = VALUES[quantity]
+        for line, run in zip(lines[0](ax), (comparison.flow, modified), strict=False):
+            np.testing.assert_array_equal(line.get_ydata(), value(run))
+            np.testing.assert_array_equal(line.get_xdata(), comparison.time)
+        points = next(line for line in ax.get_lines() if line.get_marker() == "o")
         np.testing.assert_array_equal(points.get_xdata(), comparison.time)
         np.testing.assert_array_equal(points.get_ydata(), value(comparison.descent))
-        drawn = lines[0](below)[0].get_ydata()
-        np.testing.assert_array_equal(drawn[np.isfinite(drawn)], np.abs(gap)[gap != 0])
-        assert below.get_yscale() == "log"
-        assert below.get_xlabel() == r"$\eta k$"
-        assert below.get_ylabel()
-        assert above.get_title()
+    np.testing.assert_array_equal(lines[0](sharpness)[0].get_ydata(), comparison.descent.sharpness)
+    names = ("log_tan_half_angle", "norm", "risk")
+    for ax, name in zip(gaps, names, strict=True):
+        drawn = [line.get_ydata() for line in lines[0](ax)]
+        assert len(drawn) == 2
+        for values, gap in zip(drawn, (getattr(comparison, name), getattr(comparison, f"{name}_corrected")), strict=True):
+            np.testing.assert_array_equal(values[1:], np.where(np.abs(gap) > 1e-13, np.abs(gap), np.nan)[1:])
+            assert np.isnan(values[0])
+        dashed = [line.get_ydata() for line in lines[1](ax)]
+        assert len(dashed) == (0 if name == "risk" else 1)
+        for values in dashed:
+            np.testing.assert_array_equal(values[1:], np.abs(getattr(comparison, f"{name}_predicted"))[1:])
+        assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+        assert ax.get_xlabel() == r"$\eta k$"
+    assert all(ax.get_ylabel() for ax in figure.axes)
+    # one colour means one run, above and below
+    assert [line.get_color() for line in lines[0](direction)[:2]] == [line.get_color() for line in lines[0](gaps[0])]
+    assert len({line.get_color() for line in lines[0](gaps[0])}) == 2
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["flow", "modified flow", r"descent, $\eta=0.1$", r"predicted gap $\eta\,e(t)$"]
+
+
+def test_the_end_of_the_modified_flow_and_the_edge_of_stability_are_marked(gaussian, lines):
+    descent = fs.gradient_descent(gaussian, fs.Start(1.0, 1.5), 0.1, 30_000, depth=5)
+    comparison = fs.compare(fs.gradient_flow(gaussian, fs.Start(1.0, 1.5), descent.time, depth=5), descent)
+    figure = drawable(comparison_figure(comparison))
+    last = comparison.time[np.isfinite(comparison.norm_corrected)][-1]
+    for ax in (*figure.axes[:2], *figure.axes[3:]):
+        assert [line.get_xdata()[0] for line in ax.get_lines() if line.get_marker() == "x"] == [last]
+    sharpness = figure.axes[2]
+    assert [line.get_ydata()[0] for line in sharpness.get_lines() if line.get_linestyle() == ":"] == [2.0]
+    crossing = next(line for line in sharpness.get_lines() if line.get_marker() == "o")
+    assert crossing.get_xdata()[0] == comparison.crossing.time
+    assert "its end" in figure.legends[0].get_texts()[1].get_text()
+    # the levels shown are those of the run
+    assert sharpness.get_ylim()[1] > max(2.0, np.nanmax(descent.sharpness))
+
+
+@pytest.mark.parametrize("angle", [0.0, 1.5, np.pi])
+def test_a_comparison_without_a_modified_flow_or_without_a_direction_can_be_drawn(gaussian, angle):
+    start = fs.Start(1.0, angle)
+    for descent in (fs.gradient_descent(gaussian, start, fs.Schedule([0.1] * 30), 30, 2), fs.gradient_descent(gaussian, start, 0.1, 30, 2)):
+        figure = drawable(comparison_figure(fs.compare(fs.gradient_flow(gaussian, start, descent.time, 2), descent)))
+        assert len(figure.legends[0].get_texts()) == (2 if descent.step_size is None else 4)
+
+
+def test_sharpness_is_drawn_for_each_descent_and_refused_for_a_flow(gaussian, pair, lines):
+    runs = fs.gradient_descent(gaussian, fs.Start(), [0.1, 0.5], 100, depth=3)
+    ax = plot_sharpness(runs)
+    for line, run in zip(lines[0](ax), (runs[0], runs[1]), strict=False):
+        np.testing.assert_array_equal(line.get_ydata(), run.sharpness)
+    with pytest.raises(ValueError, match="a flow has no step size"):
+        plot_sharpness(pair[0])
 
 
 def test_a_direction_that_changes_sign_stays_on_the_axis(pair):
@@ -164,6 +215,8 @@ def test_runs_are_told_apart_by_what_differs(gaussian):
     assert names(starts) == [r"$|w|=1$, $\theta=1$", r"$|w|=2$, $\theta=1$"]
     flow, descent = fs.gradient_flow(gaussian, fs.Start(), times, solver="dop853"), fs.gradient_descent(gaussian, fs.Start(), 0.1, 10)
     assert names([flow, descent]) == ["flow", r"descent, $\eta=0.1$"]
+    changed = fs.modified_flow(gaussian, fs.Start(), times, 0.1)
+    assert names([flow, changed]) == ["flow", r"modified flow, $\eta=0.1$"]
 
 
 def test_many_runs_share_a_colour_map_and_a_short_legend(gaussian):

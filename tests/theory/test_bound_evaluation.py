@@ -10,7 +10,17 @@ import pytest
 
 import flowsim as fs
 from flowsim import theory
-from flowsim.theory import Lemma4, State, Theorem1, Theorem5, Theorem5Upper, descent_cosine_bound, norm_floor, two_layer_direction
+from flowsim.theory import (
+    Lemma4,
+    State,
+    Theorem1,
+    Theorem5,
+    Theorem5Upper,
+    descent_cosine_bound,
+    descent_cosine_bound_kept,
+    norm_floor,
+    two_layer_direction,
+)
 
 # --- Theorem 2 ---
 
@@ -44,6 +54,20 @@ def test_theorem_2_sums_by_hand(risk):
     total = 0.1 / np.sqrt(a + 0.01) + 0.3 / np.sqrt(a + 0.01 + 0.09)
     expected = 1.0 - (1.0 - cosine) * np.exp(-(1.0 + cosine) / pi * total)
     assert descent_cosine_bound(risk("gaussian"), start, [0.1, 0.3])[-1] == pytest.approx(expected, rel=1e-13)
+
+
+def test_theorem_3_sums_by_hand(risk):
+    c0, start = pi * risk("gaussian").pull, (0.0, 2.0, 1.0)
+    cosine = 1.0 - 2.0 / (1.0 + np.exp(-2.0))
+    a, c = (2.0 / c0) ** 2, 0.6 / c0**2
+    total = 0.1 / np.sqrt(a + 0.01 + 0.1 * c) + 0.3 / np.sqrt(a + 0.01 + 0.09 + 0.4 * c)
+    expected = 1.0 - (1.0 - cosine) * np.exp(-(1.0 + cosine) / pi * 3.0 / 4.0 * total)
+    assert descent_cosine_bound_kept(risk("gaussian"), start, [0.1, 0.3], 3.0)[-1] == pytest.approx(expected, rel=1e-13)
+
+
+def test_theorem_3_refuses_a_condition_without_margin(risk):
+    with pytest.raises(ValueError, match="`margin` must be positive and finite, but is 0"):
+        descent_cosine_bound_kept(risk("gaussian"), (0.0, 1.0, 1.0), [0.1], 0.0)
 
 
 # --- evaluation ---
