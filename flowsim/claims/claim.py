@@ -1,18 +1,19 @@
 """A claim: a statement with its source, how it is measured, and the verdict with the numbers."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any, Literal
 
-VerdictName = Literal["holds", "violated", "undecided"]
+VerdictName = Literal["holds", "violated", "consistent", "contradicted", "undecided"]
 
 
 @dataclass(frozen=True)
 class Finding:
     """One measurement of a claim.
 
-    verdict: "holds", "violated", or "undecided" where the measurement cannot tell.
+    verdict: "holds" or "violated"; of a formal statement, which a measurement can support but nothing yet proves, "consistent" or
+        "contradicted"; "undecided" where the measurement cannot tell.
     predicted, measured: what theory says and what was found, one line each, with numbers.
     tolerance: what difference would have changed the verdict, one line.
     worst: the case that decides: law, depth, start.
@@ -33,7 +34,8 @@ class Claim:
 
     name: short and unique; contains "as-printed" where the paper's submitted version is known to be misprinted.
     statement: LaTeX.  source: paper and number, or "derived" with the module.  setting: laws, depths and starts measured.
-    expected: the verdict a correct program gives.  measure: runs the measurement.
+    expected: the verdict a correct program gives; "consistent" marks a formal statement.  measure: runs the measurement.
+    thorough: a longer measurement of the same, where there is one.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Claim:
     setting: str
     measure: Callable[[], Finding]
     expected: VerdictName = "holds"
+    thorough: Callable[[], Finding] | None = None
 
 
 @dataclass(frozen=True)
@@ -83,11 +86,20 @@ def finding_of_gaps(gaps: dict[str, float], limit: float, predicted: str, measur
     return Finding("holds" if holds else "violated", predicted, said, tolerance, worst, dict(gaps))
 
 
-def judge(claim: Claim) -> Verdict:
-    """Measure one claim. A measurement that raises is "undecided", with the error as what was measured."""
+def as_formal(finding: Finding) -> Finding:
+    """The finding about a formal statement: "consistent" or "contradicted" for "holds" or "violated"."""
+    names: dict[VerdictName, VerdictName] = {"holds": "consistent", "violated": "contradicted"}
+    return replace(finding, verdict=names.get(finding.verdict, finding.verdict))
+
+
+def judge(claim: Claim, thorough: bool = False) -> Verdict:
+    """Measure one claim, by its longer measurement where ``thorough`` and there is one.
+
+    A measurement that raises is "undecided", with the error as what was measured.
+    """
     begin = perf_counter()
     try:
-        finding = claim.measure()
+        finding = (claim.thorough or claim.measure)() if thorough else claim.measure()
     except (ArithmeticError, RuntimeError, ValueError) as error:
         finding = Finding("undecided", "", f"{type(error).__name__}: {error}", "")
     return Verdict(claim, finding, perf_counter() - begin)

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from flowsim import arguments
-from flowsim.claims import bounds, descent, flow, rates, risk
+from flowsim.claims import bounds, descent, flow, rates, regimes, risk, step_sizes
 from flowsim.claims.claim import Claim, Verdict, judge
 from flowsim.dynamics.trajectory import versions
 
@@ -14,7 +14,7 @@ from flowsim.dynamics.trajectory import versions
 @lru_cache(maxsize=1)
 def registry() -> tuple[Claim, ...]:
     """Every claim flowsim measures."""
-    return (*risk.claims(), *flow.claims(), *bounds.claims(), *rates.claims(), *descent.claims())
+    return (*risk.claims(), *flow.claims(), *bounds.claims(), *rates.claims(), *descent.claims(), *step_sizes.claims(), *regimes.claims())
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Report:
         }
 
 
-def check(names: Sequence[str] | None = None, on_verdict: Callable[[Verdict], None] | None = None) -> Report:
-    """Measure the claims of these names, or all, in order; ``on_verdict`` is called after each.
+def check(names: Sequence[str] | None = None, on_verdict: Callable[[Verdict], None] | None = None, thorough: bool = False) -> Report:
+    """Measure the claims of these names, or all, in order; ``on_verdict`` is called after each. thorough: by the longer measurements.
 
     Ctrl-C ends the run and keeps the verdicts reached. ValueError for a name that is not in the registry.
     """
@@ -50,7 +50,7 @@ def check(names: Sequence[str] | None = None, on_verdict: Callable[[Verdict], No
     try:
         for claim in every:
             if claim.name in wanted:
-                verdict = judge(claim)
+                verdict = judge(claim, thorough)
                 verdicts.append(verdict)
                 if on_verdict is not None:
                     on_verdict(verdict)

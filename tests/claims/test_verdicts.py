@@ -13,8 +13,10 @@ from flowsim.claims import bounds as bounds_room
 from flowsim.claims import descent as descent_room
 from flowsim.claims import flow as flow_room
 from flowsim.claims import rates as rates_room
+from flowsim.claims import regimes as regimes_room
+from flowsim.claims import step_sizes as steps_room
 from flowsim.problem import PopulationRisk
-from flowsim.theory import Lemma4, Rates, Theorem1, Theorem5, Theorem5Upper
+from flowsim.theory import Lemma4, Rates, Theorem1, Theorem5, Theorem5Upper, TwoLayerEdge
 
 CLAIMS = {claim.name: claim for claim in registry()}
 
@@ -43,8 +45,24 @@ def _turned(self: PopulationRisk, w: Any, v: Any) -> Any:
     return _GRADIENT(self, w, v) + 1e-4 * np.eye(self.law.dim)[0]
 
 
-def _unlike(order: Any, slope: float) -> Any:
-    return lambda *args, **kwargs: dataclasses.replace(order(*args, **kwargs), slope_norm=slope)
+def _unlike(made: Any, **wrong: float) -> Any:
+    """A function whose result, a dataclass, has these entries wrong."""
+    return lambda *args, **kwargs: dataclasses.replace(made(*args, **kwargs), **wrong)
+
+
+def _longer_steps(*args: Any, **kwargs: Any) -> Any:
+    """A descent whose steps are a tenth of a percent too long."""
+    arguments = list(args)
+    arguments[2] = np.asarray(arguments[2]) * 1.001
+    return fs.gradient_descent(*arguments, **kwargs)
+
+
+def _slow_steps(*args: Any, **kwargs: Any) -> Any:
+    """A descent whose step sizes die out like 1/n: the direction then converges like a power of n at best."""
+    arguments = list(args)
+    sizes = arguments[2].sizes
+    arguments[2] = fs.Schedule(sizes / np.arange(1.0, sizes.size + 1.0))
+    return fs.gradient_descent(*arguments, **kwargs)
 
 
 _GRADIENT = PopulationRisk.gradient
@@ -87,8 +105,23 @@ CONTROLS: dict[str, tuple[Any, str, Any]] = {
     "norm-rate": (Rates, "norm_constant", property(lambda self: 1.01 * (self._spread * self.tail.constant) ** self.norm_exponent)),
     "norm-next-order": (Rates, "_correction", property(lambda self: self.tail.next_coefficient / self.tail.constant)),
     "time-free-law": (Rates, "_correction", property(lambda self: self.tail.next_coefficient / self.tail.constant)),
-    "descent-gap-first-order": (descent_room, "gap_order", _unlike(descent_room.gap_order, 1.1)),
-    "theorem-2-constant-steps": (descent_room, "descent_cosine_bound", lambda *a: fs.theory.descent_cosine_bound(*a) + 1e-3),
+    "descent-gap-first-order": (descent_room, "gap_order", _unlike(descent_room.gap_order, slope_norm=1.1)),
+    "descent-gap-constant": (descent_room, "gap_order", _unlike(descent_room.gap_order, ratio_direction=0.98)),
+    "modified-flow-gap-second-order": (descent_room, "gap_order", _unlike(descent_room.gap_order, slope_direction_corrected=1.8)),
+    "theorem-2-any-step-sizes": (steps_room, "descent_cosine_bound", lambda *a: fs.theory.descent_cosine_bound(*a) + 1e-3),
+    "theorem-3-any-step-sizes": (
+        steps_room,
+        "descent_cosine_bound_kept",
+        lambda risk, start, sizes, delta: fs.theory.descent_cosine_bound_kept(risk, start, sizes * 30.0, delta),
+    ),
+    "theorem-4-bounded-step-sizes": (steps_room, "gradient_descent", _slow_steps),
+    "one-layer-converges-at-any-step-size": (Rates, "log_tan_half_angle", _scaled(Rates.log_tan_half_angle, 1.001)),
+    "two-layer-exponential-below-threshold": (regimes_room, "gradient_descent", _longer_steps),
+    "two-layer-angle-above-threshold": (TwoLayerEdge, "angle_rms", _scaled(TwoLayerEdge.angle_rms, 1.05)),
+    "two-layer-norm-above-threshold": (TwoLayerEdge, "norm", _scaled(TwoLayerEdge.norm, 1.05)),
+    "two-layer-burst-peaks": (TwoLayerEdge, "burst_exponent", property(lambda self: -0.5)),
+    "delayed-first-burst": (regimes_room, "first_burst", _unlike(regimes_room.first_burst, sigma=2.0)),
+    "label-noise-minimiser-and-its-stability": (regimes_room, "critical_step_size", _scaled(fs.theory.critical_step_size, 1.1)),
     **{
         f"direction-rate-depth-{depth}": (
             Rates,
@@ -180,6 +213,20 @@ def test_ctrl_c_keeps_the_verdicts_reached() -> None:
     assert report.interrupted
     assert not report.passed
     assert len(report.verdicts) == 1
+
+
+def test_a_formal_statement_is_consistent_or_contradicted_and_never_holds() -> None:
+    formal = {claim.name for claim in registry() if claim.expected == "consistent"}
+    assert formal == {claim.name for claim in registry() if "formal" in claim.source}
+    assert len(formal) == 4
+
+
+def test_the_longer_measurement_is_taken_when_asked_for() -> None:
+    short, long = (lambda: Finding("holds", "", "short", "1"), lambda: Finding("violated", "", "long", "1"))
+    claim = Claim("x", "x", "x", "x", short, thorough=long)
+    assert judge(claim).finding.measured == "short"
+    assert judge(claim, thorough=True).finding.measured == "long"
+    assert judge(dataclasses.replace(claim, thorough=None), thorough=True).finding.measured == "short"
 
 
 def test_a_measurement_that_raises_is_undecided_and_not_as_expected() -> None:
