@@ -5,10 +5,18 @@ import platform
 import sys
 from pathlib import Path
 
-from benchmarks import accuracy, commands, descents, flows, profiles
+from benchmarks import accuracy, commands, descents, flows, horizon, maps, profiles
 from flowsim.dynamics.trajectory import versions
 
-PARTS = {"profiles": profiles, "flows": flows, "descents": descents, "accuracy": accuracy, "commands": commands}
+PARTS = {
+    "profiles": profiles,
+    "flows": flows,
+    "descents": descents,
+    "horizon": horizon,
+    "maps": maps,
+    "accuracy": accuracy,
+    "commands": commands,
+}
 
 
 def main(names: list[str]) -> int:

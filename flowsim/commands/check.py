@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 DEFAULT = Path("flowsim-report")
 WIDTH = 110
 """Of the table where the output is no terminal."""
-NAME_WIDTH = 26
+NAME_WIDTH, VERDICT_WIDTH = 26, 13
 
 
 def check(
@@ -179,8 +179,9 @@ def _table(*names: str) -> Any:
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1), expand=True)
     table.add_column(names[0], width=NAME_WIDTH)
-    for name, ratio in zip(names[1:], (5, 5, 2), strict=True):
+    for name, ratio in zip(names[1:-1], (1, 1), strict=True):
         table.add_column(name, ratio=ratio, overflow="fold")
+    table.add_column(names[-1], width=VERDICT_WIDTH)
     return table
 
 

@@ -184,12 +184,17 @@ _UP, _DOWN = 2.0**SHIFT_BITS, 2.0**-SHIFT_BITS
 
 def whole_power(a: Any, n: Any) -> Any:
     """a^n for whole n in [0, 127], by squaring; 1 for n <= 0."""
-    bits = jnp.maximum(n, 0)
-    out, square = jnp.ones_like(a), a
-    for i in range(7):
-        out = jnp.where((bits >> i) & 1 == 1, out * square, out)
-        square = square * square
-    return out
+
+    def by_squaring(bits: int) -> Any:
+        out, square = jnp.ones_like(a), a
+        for i in range(bits):
+            out = jnp.where((n >> i) & 1 == 1, out * square, out)
+            square = square * square
+        return out
+
+    n = jnp.maximum(n, 0)
+    # the chain of squares is what a step waits for: most networks need only the short one
+    return lax.cond(jnp.max(n) < 8, lambda: by_squaring(3), lambda: by_squaring(7))
 
 
 def _add(total: Any, rest: Any, term: Any) -> tuple[Any, Any]:

@@ -28,6 +28,9 @@ CASES = {
     "descend --step-size 0": "`step_size` must be positive and finite, but is 0",
     "descend --step-size 0.1 -2": "`step_size` must be positive and finite, but is -2",
     "descend --step-size nan": "`step_size` must be positive and finite, but is nan",
+    "descend --method fast": "`method` must be one of auto, exact, but is 'fast'",
+    "descend --max-exact-steps -1": "`max_exact_steps` must be",
+    "descend --method exact --max-exact-steps 5": "`max_exact_steps` belongs to the method 'auto'",
     "descend --steps 5 5": "`steps` must increase strictly",
     "flow --law sphere --scale 2": "--scale does not belong to the law 'sphere', whose options are --dim, --radius$",
     "flow --df 3": "--df does not belong to the law 'gaussian', whose options are --dim, --scale$",
@@ -65,7 +68,8 @@ def nothing_runs(monkeypatch):
         raise AssertionError("a run was started")
 
     monkeypatch.setattr("flowsim.dynamics.flow._run", ran)
-    monkeypatch.setattr("flowsim.dynamics.descent._run", ran)
+    monkeypatch.setattr("flowsim.dynamics.exact._run", ran)
+    monkeypatch.setattr("flowsim.dynamics.horizon.follow", ran)
 
 
 @pytest.mark.parametrize("line", CASES)

@@ -72,8 +72,9 @@ def test_json_is_all_there_is_on_stdout(check, registry, tmp_path):
         (claim("slope", "violated"), "VIOLATED, should hold"),
         (claim("slope", "undecided"), "UNDECIDED, should hold"),
         (claim("bound-as-printed", "holds", "violated"), "HOLDS, should be violated"),
+        (claim("burst", "contradicted", "consistent"), "CONTRADICTED, should be consistent (formal)"),
     ],
-    ids=["a claim that fails", "a claim that cannot be decided", "a misprint unnoticed"],
+    ids=["a claim that fails", "a claim that cannot be decided", "a misprint unnoticed", "a formal statement contradicted"],
 )
 def test_anything_else_is_exit_code_1(check, registry, tmp_path, wrong, said):
     registry(claim("other", "holds"), wrong)
@@ -99,6 +100,18 @@ def test_only_the_claims_named_are_measured(check, registry):
     outcome = check("--only", "slope", "--json")
     assert outcome.code == 0
     assert [entry["name"] for entry in json.loads(outcome.out)["claims"]] == ["slope"]
+
+
+def test_thorough_takes_the_longer_measurements(check, registry):
+    finding = Finding("consistent", "2.5116", "2.5117", "1e-3")
+    registry(Claim("burst", measure=stop, expected="consistent", thorough=lambda: finding, **STATEMENT))
+    assert check().code == 130
+    outcome = check("--thorough", "--json")
+    assert outcome.code == 0
+    assert json.loads(outcome.out)["claims"][0]["measured"] == "2.5117"
+    refused = check("--thorough", "--list")
+    assert refused.code == 2
+    assert "--thorough must be left out with --list" in refused.err
 
 
 def test_list_measures_nothing_and_writes_nothing(check, registry, tmp_path):

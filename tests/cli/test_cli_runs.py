@@ -80,6 +80,31 @@ def test_descend_takes_every_depth_with_every_step_size(command):
     assert [line.split()[:2] for line in outcome.out.splitlines()[-2:]] == [["3", "0.2"], ["3", "0.4"]]
 
 
+def test_descend_goes_far_and_says_how(command):
+    outcome = command("descend", "--depth", 2, "--step-size", 0.5, "--steps", "1e15", "-o", "a.nc")
+    assert outcome.code == 0
+    run = fs.load("a.nc")
+    assert run.step[-1] == 10**15
+    assert run.coverage.exact_steps + run.coverage.covered_steps == 10**15
+    assert f"steps   {int(run.coverage.exact_steps)} taken one by one" in outcome.out
+    assert "estimated error" in outcome.out
+    every = command("descend", "--steps", 300, "--method", "exact", "-o", "b.nc")
+    assert every.code == 0
+    assert "covered" not in every.out
+    assert fs.load("b.nc").coverage.exact_steps == 300
+
+
+def test_descend_gives_up_by_name_and_keeps_what_it_reached(command):
+    words = ("--depth", 2, "--step-size", 8, "--angle", 0.1, "--steps", "1e6", "--max-exact-steps", 1000)
+    outcome = command("descend", *words, "-o", "a.nc")
+    assert outcome.code == 1
+    assert "max_exact_steps" in outcome.out + outcome.err
+    run = fs.load("a.nc")
+    assert run.status == "step_cap"
+    assert np.isfinite(run.log_norm[run.step <= 1000]).all()
+    assert np.isnan(run.log_norm[-1])
+
+
 def test_descend_records_the_steps_listed(command):
     assert command("descend", "--steps", 0, 5, 10, "-o", "a.nc").code == 0
     np.testing.assert_array_equal(fs.load("a.nc").step, [0, 5, 10])
