@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from flowsim.dynamics import gradient_descent as gradient_descent
     from flowsim.dynamics import gradient_flow as gradient_flow
     from flowsim.dynamics import load as load
+    from flowsim.dynamics import modified_flow as modified_flow
     from flowsim.problem import Ball as Ball
     from flowsim.problem import Gaussian as Gaussian
     from flowsim.problem import Laplace as Laplace
@@ -25,13 +26,15 @@ if TYPE_CHECKING:
     from flowsim.problem import Start as Start
     from flowsim.problem import StudentT as StudentT
     from flowsim.problem import log_times as log_times
+    from flowsim.sweeps import regime_map as regime_map
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _ROOMS = {
     "problem": "Ball Gaussian Laplace Law PopulationRisk Profile Radial Sphere Start StudentT log_times",
-    "dynamics": "Schedule SciPy Trajectory compare gap_order gradient_descent gradient_flow load",
+    "dynamics": "Schedule SciPy Trajectory compare gap_order gradient_descent gradient_flow load modified_flow",
     "claims": "check",
+    "sweeps": "regime_map",
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names.split()}
 
@@ -56,6 +59,8 @@ __all__ = [
     "gradient_flow",
     "load",
     "log_times",
+    "modified_flow",
+    "regime_map",
     "theory",
 ]
 

@@ -1,4 +1,4 @@
-"""The command line: `flowsim check | flow | descend | compare | plot | info`.
+"""The command line: `flowsim check | flow | descend | compare | map | plot | info`.
 
 Exit codes: 0 done, 1 a run failed, a claim did not come out as it should, or a file could not be written; 2 bad input; 130 interrupted.
 """
@@ -24,6 +24,7 @@ app = App(
 )
 for command in (commands.check, commands.flow, commands.descend, commands.compare, commands.plot, commands.info):
     app.command(command)
+app.command(commands.regimes, name="map")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "dynamics": {"arguments", "files", "problem"},
     "theory": {"arguments", "problem"},
     "layers": {"arguments", "problem", "dynamics", "theory"},
-    "sweeps": {"arguments", "problem", "dynamics", "theory"},
+    "sweeps": {"arguments", "files", "problem", "dynamics", "theory"},
     "claims": {"arguments", "problem", "dynamics", "theory", "layers", "sweeps"},
     "present": {"arguments", "files", "problem", "dynamics", "theory", "layers", "sweeps", "claims"},
 }
@@ -30,8 +30,8 @@ FRONT = {"cli", "commands", "__main__", "__init__"}
 
 PUBLIC = {
     *("Ball", "Gaussian", "Laplace", "Law", "PopulationRisk", "Profile", "Radial", "Sphere", "Start", "StudentT", "log_times"),
-    *("Schedule", "SciPy", "Trajectory", "compare", "gap_order", "gradient_descent", "gradient_flow", "load"),
-    *("check", "theory"),
+    *("Schedule", "SciPy", "Trajectory", "compare", "gap_order", "gradient_descent", "gradient_flow", "load", "modified_flow"),
+    *("check", "regime_map", "theory"),
 }
 
 

@@ -2,7 +2,8 @@
 
 from flowsim.commands.check import check
 from flowsim.commands.info import info
+from flowsim.commands.map import regimes
 from flowsim.commands.plot import plot
 from flowsim.commands.runs import compare, descend, flow
 
-__all__ = ["check", "compare", "descend", "flow", "info", "plot"]
+__all__ = ["check", "compare", "descend", "flow", "info", "plot", "regimes"]

@@ -41,7 +41,7 @@ def gradient_descent(
     steps: Any,
     depth: Any = 1,
     method: str = "auto",
-    max_exact_steps: int | None = None,
+    max_exact_steps: Any = None,
     stop_at_burst: bool = False,
     estimate_error: bool = True,
 ) -> Trajectory:

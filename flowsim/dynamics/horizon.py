@@ -34,15 +34,15 @@ TOLERANCE = 1e-12
 FIRST_BLOCK, LARGEST_BLOCK = 256, 1 << 20
 WORTH_ONE, WORTH_MANY = 500, 64
 """Descent steps that cost about as much as one of the solver's, for a single run and in a batch."""
-GRID = 64
-"""Solver steps in one call."""
+GRID_ONE, GRID_MANY = 64, 16
+"""Solver steps in one call, for a single run and in a batch, whose runs wait for the slowest before they are sorted anew."""
 SAFETY, AFTER_BURST = 8.0, 1000.0
 """Estimated error over the largest distance to the shadow so far; after a burst, rounding grows along the orbit in its own ways."""
 ROUNDING = 1e-12
 """Of the few hundred operations between a state and a record, and of the tables' own joints."""
 NO_DIGITS = 1e-2
 """Estimates above this are given as inf, for good."""
-_NUDGE = 16 * np.finfo(float).eps
+_NUDGE = 64 * np.finfo(float).eps
 
 _TABLEAU = diffrax.Dopri8.tableau
 # the last stage serves only interpolation, which is not used
@@ -107,6 +107,7 @@ def _solver_step(tables: Any, network: Network, step_size: Any, clock: _Clock, k
 @jax.jit
 def _cover(tables: Any, network: Network, step_size: Any, point: Any, burst: Any, first: Any, last: Any, worth: Any) -> _Stretch:
     """The modified flow from step ``first`` towards step ``last``, both (B,). point: (3, L, B)."""
+    grid = GRID_ONE if first.size == 1 else GRID_MANY
     perp = jnp.where(network.ray == 0.0, jnp.exp(point[2, 0]), 0.0)
     q = point[1, 0]
     z = jnp.hypot(q, perp)
@@ -123,7 +124,7 @@ def _cover(tables: Any, network: Network, step_size: Any, point: Any, burst: Any
     def ending(k: Any, dtau: Any, count: Any) -> Any:
         reach = ((k - clock.start).astype(jnp.float64) + clock.scale) * jnp.expm1(dtau)
         slow = ~(reach >= jnp.minimum(worth, (last - k).astype(jnp.float64)))
-        return jnp.where(k >= last, ARRIVED, jnp.where(slow, FAST, jnp.where(count >= GRID - 1, FULL, RUNNING)))
+        return jnp.where(k >= last, ARRIVED, jnp.where(slow, FAST, jnp.where(count >= grid - 1, FULL, RUNNING)))
 
     def body(carry: Any) -> Any:
         k, y, odd, dtau, count, code, burst, ks, ys, odds = carry
@@ -154,9 +155,9 @@ def _cover(tables: Any, network: Network, step_size: Any, point: Any, burst: Any
 
     odd = jnp.zeros(size, dtype=bool)
     count = jnp.zeros(size, dtype=jnp.int64)
-    ks = jnp.zeros((GRID, *size), dtype=jnp.int64).at[0].set(first)
-    ys = jnp.zeros((GRID, *y.shape)).at[0].set(y)
-    odds = jnp.zeros((GRID, *size), dtype=bool)
+    ks = jnp.zeros((grid, *size), dtype=jnp.int64).at[0].set(first)
+    ys = jnp.zeros((grid, *y.shape)).at[0].set(y)
+    odds = jnp.zeros((grid, *size), dtype=bool)
     carry = (first, y, odd, dtau, count, ending(first, dtau, count), burst, ks, ys, odds)
     end = lax.while_loop(lambda c: (c[5] == RUNNING).any(), body, carry)
     return _Stretch(clock, end[7], end[8], end[9], end[4], end[5], end[6])
@@ -239,7 +240,7 @@ class _Chunk:
         covering = np.zeros(self.k.size, dtype=bool)
         before = np.log10(self.k + 1.0)
         while not stop.is_set():
-            self._end(~self._in_range(), "range")
+            self.leave()
             self._rejoin()
             if self.rules.stop_at_burst:
                 self._end(self.state[exact.BURST, 0] >= 0.0, "burst")
@@ -259,6 +260,10 @@ class _Chunk:
             now = np.log10(self.k + 1.0)
             yield float((now - before).mean())
             before = now
+
+    def leave(self) -> None:
+        """Give up the runs whose numbers have left the double range."""
+        self._end(~self._in_range(), "range")
 
     def _rejoin(self) -> None:
         """Runs that have gone apart from their shadows for good have no digits left: from there the shadow is the run itself."""
@@ -322,12 +327,15 @@ class _Chunk:
             passed = passed[passed <= goal]
             end = int(passed[-1]) if passed.size == exact.TARGETS else goal
             targets = np.concatenate([passed, np.full(exact.TARGETS - passed.size, end)])
+            lanes = []
             for lane in range(self.state.shape[1]):
                 with jax.enable_x64(True):
-                    lane_state = self.state[:, lane, 0]
-                    reached = np.asarray(exact.advance_one(self.tables, network, self.eta[lane, 0], np.ones(1), lane_state, at, targets))
-                self.out[done : done + passed.size, :, lane, 0] = reached[: passed.size]
-                self.state[:, lane, 0] = reached[-1]
+                    state = self.state[:, lane, 0]
+                    lanes.append(np.asarray(exact.advance_one(self.tables, network, self.eta[lane, 0], np.ones(1), state, at, targets)))
+            # all or nothing: an interruption may come between a run and its shadow
+            reached = np.stack(lanes, axis=-1)
+            self.out[done : done + passed.size, :, :, 0] = reached[: passed.size]
+            self.state[:, :, 0] = reached[-1]
             self.exact_at[done : done + passed.size, 0] = self.exact[0] + passed - at
             self.exact[0] += end - at
             self.k[0], self.next[0] = end, done + passed.size
@@ -445,6 +453,8 @@ def follow(batch: Batch, etas: np.ndarray, record: np.ndarray, rules: Rules) -> 
                         stop.set()
         except KeyboardInterrupt:
             pass
+    for chunk in chunks:
+        chunk.leave()
     back = np.argsort(order)
     join = lambda name: np.concatenate([getattr(chunk, name) for chunk in chunks], axis=-1)[..., back]  # noqa: E731
     return _result(batch, record, join("out"), join("state"), join("k"), join("exact"), join("exact_at"), join("ended"), join("lost"))
@@ -461,9 +471,11 @@ def _result(
     ended: np.ndarray,
     lost: np.ndarray,
 ) -> exact.Followed:
+    first_burst = np.maximum(state[exact.BURST, 0], -1.0).astype(np.int64)
+    # a block of steps may have gone on beyond the burst that it ended at
+    out.transpose(0, 3, 1, 2)[(record[:, None] > first_burst) & (ended == "burst")] = np.nan
     every = exact.unpack(out.transpose(1, 2, 0, 3), batch.network.depth)
     main, shadow = (exact.Records(*(x[i].T for x in every)) for i in (0, -1))
-    first_burst = np.maximum(state[exact.BURST, 0], -1.0).astype(np.int64)
     errors = (np.full(main.s.shape, np.nan),) * 2
     if state.shape[1] == 2:
         errors = _errors(record, main, shadow, first_burst, taken_at.T, lost, batch.network)

@@ -30,7 +30,8 @@ class Progress:
         return self
 
     def advance(self, amount: float) -> None:
-        self._bar.update(amount)
+        # parts may add up to a rounding more than the whole, of which tqdm would warn
+        self._bar.update(min(amount, self._bar.total - self._bar.n))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._bar.close()

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from flowsim import arguments
-from flowsim.files import write_whole
+from flowsim.files import read_netcdf, write_whole
 from flowsim.problem.plane import Start, angle_of, one_minus_cos
 from flowsim.problem.risk import PopulationRisk, risk_from_config
 
@@ -159,8 +159,7 @@ class Trajectory:
         """
         if self.log_layer is None:
             raise ValueError("a flow has no step size, and so no sharpness; ask a descent")
-        scheduled = self.config.get("schedule")
-        eta = np.append(scheduled, np.nan)[self.step] if self.step_size is None else self.step_size[..., None]
+        eta = np.append(self.config["schedule"], np.nan)[self.step] if self.step_size is None else self.step_size[..., None]
         out = np.full(self.log_norm.shape, np.nan)
         depth = np.asarray(self.depth, dtype=float)[..., None]
         with np.errstate(over="ignore", invalid="ignore"):
@@ -333,25 +332,11 @@ class Trajectory:
 
 def load(path: str | PathLike[str]) -> Trajectory:
     """Read a run that `Trajectory.save` wrote. FileNotFoundError, or ValueError where it is not one of ours or is cut short."""
-    import xarray
-
-    source = Path(path)
-    if not source.is_file():
-        raise FileNotFoundError(f"no such file: {str(source)!r}")
-    try:
-        with xarray.open_dataset(source, engine="h5netcdf") as opened:
-            data = opened.load()
-    except Exception as error:
-        raise ValueError(f"{str(source)!r} is not a flowsim run, or is cut short ({type(error).__name__}: {error})") from error
-    if data.attrs.get("format") != FORMAT:
-        raise ValueError(f"{str(source)!r} is a netCDF file but not a flowsim run (no {FORMAT!r} in its attributes)")
-    try:
-        return _from_xarray(data)
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{str(source)!r} is a flowsim run with parts missing ({type(error).__name__}: {error})") from error
+    return read_netcdf(path, "a flowsim run", {FORMAT: trajectory_of})
 
 
-def _from_xarray(data: "xarray.Dataset") -> Trajectory:
+def trajectory_of(data: "xarray.Dataset") -> Trajectory:
+    """The run a Dataset made by `Trajectory.to_xarray` describes."""
     config = json.loads(data.attrs["risk"])
     depth = np.asarray(data["depth"].values)
     risks = np.empty(depth.shape, dtype=object)

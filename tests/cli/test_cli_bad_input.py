@@ -93,13 +93,13 @@ def test_a_file_that_is_not_ours_is_refused(command, saved, tmp_path):
     (tmp_path / "words.nc").write_text("not a run")
     outcome = command("plot", "words.nc", "-o", "a.pdf")
     assert outcome.code == 2
-    assert "'words.nc' is not a flowsim run, or is cut short" in outcome.err
+    assert "'words.nc' is not a flowsim run or regime map, or is cut short" in outcome.err
     with h5netcdf.File(tmp_path / "other.nc", "w") as other:
         other.dimensions = {"x": 3}
         other.create_variable("x", ("x",), data=np.arange(3))
     outcome = command("plot", "other.nc", "-o", "a.pdf")
     assert outcome.code == 2
-    assert "'other.nc' is a netCDF file but not a flowsim run" in outcome.err
+    assert "'other.nc' is a netCDF file but not a flowsim run or regime map" in outcome.err
 
 
 def test_a_file_cut_short_is_refused(command, saved, tmp_path):
@@ -107,7 +107,7 @@ def test_a_file_cut_short_is_refused(command, saved, tmp_path):
     (tmp_path / "half.nc").write_bytes(whole[: len(whole) // 2])
     outcome = command("plot", "half.nc", "-o", "a.pdf")
     assert outcome.code == 2
-    assert "'half.nc' is not a flowsim run, or is cut short" in outcome.err
+    assert "'half.nc' is not a flowsim run or regime map, or is cut short" in outcome.err
     assert outcome.err.count("\n") == 1
 
 

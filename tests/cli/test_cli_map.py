@@ -29,6 +29,10 @@ def test_map_saves_prints_and_draws_what_the_library_computes(command, tmp_path)
     np.testing.assert_array_equal(chart.code, expected.code)
     np.testing.assert_array_equal(chart.values, expected.values)
     assert outcome.out.splitlines() == str(expected).splitlines()
+    again = command("plot", "map.nc", "--output", "again.png")
+    assert (again.code, again.err) == (0, "")
+    assert (tmp_path / "again.png").read_bytes() == (tmp_path / "map.png").read_bytes()
+    assert "regime maps are drawn without runs" in command("plot", "map.nc", "--figure", "rates", "--output", "no.png").err
     assert (tmp_path / "map.png").stat().st_size > 10_000
 
 
