@@ -36,7 +36,7 @@ def test_a_step_is_the_derived_one_on_either_side_of_zero(depth, noise):
                 state = (a_sign * rng.uniform(0.4, 1.7), rng.normal(), rng.uniform(-0.9, 0.9))
                 step_size = rng.uniform(0.05, 3.0)
                 numbers = [jnp.asarray(x) for x in state]
-                before = DescentState(*numbers, jnp.asarray(0), jnp.asarray(float(UNALIGNED)))
+                before = DescentState(*numbers, jnp.asarray(0), jnp.asarray(float(UNALIGNED)), jnp.zeros(()), jnp.zeros(()))
                 after = descent_step(batch.tables, network, jnp.asarray(step_size), jnp.asarray(0), before)
                 assert int(after.shift) in (0, -1, 1)
                 found = [float(after.a), float(after.parallel), float(after.mantissa) * 2.0 ** (-512 * int(after.shift))]
