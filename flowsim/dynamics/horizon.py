@@ -23,7 +23,7 @@ import numpy as np
 from jax import lax
 
 from flowsim.dynamics import exact
-from flowsim.dynamics.modified import PAIR, increment, modified_field, smooth_rate, to_point, to_smooth
+from flowsim.dynamics.modified import LASTS, ORDER, PAIRS, increment, modified_field, smooth_rate, to_point, to_smooth
 from flowsim.dynamics.network import SETTLED, SHIFT_BITS, Batch, Network, burst_after
 from flowsim.dynamics.progress import Progress
 from flowsim.dynamics.trajectory import Coverage
@@ -31,7 +31,7 @@ from flowsim.dynamics.trajectory import Coverage
 MAX_EXACT = 10**8
 TOLERANCE = 1e-12
 """Of the solver in one step, in log|w| and in s relative to max(|s|, 1)."""
-FIRST_BLOCK, LARGEST_BLOCK = 256, 1 << 20
+FIRST_BLOCK_ONE, FIRST_BLOCK_MANY, LARGEST_BLOCK = 1024, 256, 1 << 20
 WORTH_ONE, WORTH_MANY = 500, 64
 """Descent steps that cost about as much as one of the solver's, for a single run and in a batch."""
 GRID_ONE, GRID_MANY = 64, 16
@@ -79,19 +79,28 @@ class _Stretch(NamedTuple):
     burst: Any
 
 
-def _solver_step(tables: Any, network: Network, step_size: Any, clock: _Clock, k: Any, y: Any, n: Any) -> tuple[Any, Any, Any]:
+def _differences(now: Any) -> Any:
+    """How many are likely to be needed ``now`` steps after the clock's zero: the J-th leaves about (3/now)^(J-1) of a decade's way.
+
+    A guess that saves time: the last one's size is measured, and refuses the step where it was too few.
+    """
+    needed = 1.0 + jnp.ceil(12.5 / jnp.maximum(jnp.log10(now / 3.0), 0.1))
+    return jnp.clip(needed.max(), 2.0, float(ORDER)).astype(jnp.int32)
+
+
+def _solver_step(tables: Any, network: Network, step_size: Any, clock: _Clock, k: Any, y: Any, n: Any, order: Any) -> tuple[Any, Any, Any]:
     """y at step k + n, the error committed (relative to the coordinates' scale, (B,)), and the side of 1 of sigma, nan if it changed."""
     a, c, b_pair, b_error = (jnp.asarray(x) for x in (_A, _C, _B_PAIR, _B_ERROR))
     lanes = y.shape[1]
-    weights = jnp.asarray(PAIR)[:, :lanes, None]
+    weights, ends = jnp.asarray(PAIRS)[order - 1, :, :lanes, None], jnp.asarray(LASTS)[order - 1]
     now = (k - clock.start).astype(jnp.float64) + clock.scale
     dtau = jnp.log1p(n / now)
 
     def stage(j: Any, carry: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
         slopes, omitted, side = carry
-        at = y + dtau * jnp.tensordot(a[j], slopes, 1)
+        at = y + dtau * (a[j][:, None, None, None] * slopes).sum(axis=0)
         point = to_point(network, clock.unit, at)
-        rates, sides = modified_field(tables, network, step_size, point, weights)
+        rates, sides = modified_field(tables, network, step_size, point, weights, ends, order)
         both = smooth_rate(network, clock.unit, at, point, rates) * (now * jnp.exp(c[j] * dtau))
         here = sides[0]
         last = jnp.abs(both[1, :, 0])
@@ -127,14 +136,15 @@ def _cover(tables: Any, network: Network, step_size: Any, point: Any, burst: Any
         return jnp.where(k >= last, ARRIVED, jnp.where(slow, FAST, jnp.where(count >= grid - 1, FULL, RUNNING)))
 
     def body(carry: Any) -> Any:
-        k, y, odd, dtau, count, code, burst, ks, ys, odds = carry
+        k, y, odd, dtau, count, code, burst, ks, ys, odds, refused = carry
         now = (k - clock.start).astype(jnp.float64) + clock.scale
         want = jnp.floor(jnp.minimum(now * jnp.expm1(dtau), 4e18))
         n = jnp.clip(want.astype(jnp.int64), 1, jnp.maximum(last - k, 1))
-        new, committed, side = _solver_step(tables, network, step_size, clock, k, y, n.astype(jnp.float64))
+        running = code == RUNNING
+        order = jnp.where(refused, ORDER, _differences(jnp.where(running, now, jnp.inf)))
+        new, committed, side = _solver_step(tables, network, step_size, clock, k, y, n.astype(jnp.float64), order)
         off = committed / TOLERANCE
         off = jnp.where(jnp.isnan(side) | ~jnp.isfinite(new[:, 0]).all(axis=0) | ~jnp.isfinite(off), jnp.inf, off)
-        running = code == RUNNING
         accept = running & (off <= 1.0)
         tried = jnp.log1p(n / now)
         proposed = tried * jnp.clip(0.9 * off ** (-0.125), 0.2, 5.0)
@@ -151,14 +161,14 @@ def _cover(tables: Any, network: Network, step_size: Any, point: Any, burst: Any
         ks, ys, odds = ks.at[at, lane].set(k), ys.at[at, :, :, lane].set(y.transpose(2, 0, 1)), odds.at[at, lane].set(odd)
         dtau = jnp.where(running, proposed, dtau)
         code = jnp.where(running, ending(k, dtau, count), code)
-        return k, y, odd, dtau, count, code, burst, ks, ys, odds
+        return k, y, odd, dtau, count, code, burst, ks, ys, odds, (running & ~accept).any()
 
     odd = jnp.zeros(size, dtype=bool)
     count = jnp.zeros(size, dtype=jnp.int64)
     ks = jnp.zeros((grid, *size), dtype=jnp.int64).at[0].set(first)
     ys = jnp.zeros((grid, *y.shape)).at[0].set(y)
     odds = jnp.zeros((grid, *size), dtype=bool)
-    carry = (first, y, odd, dtau, count, ending(first, dtau, count), burst, ks, ys, odds)
+    carry = (first, y, odd, dtau, count, ending(first, dtau, count), burst, ks, ys, odds, jnp.asarray(False))
     end = lax.while_loop(lambda c: (c[5] == RUNNING).any(), body, carry)
     return _Stretch(clock, end[7], end[8], end[9], end[4], end[5], end[6])
 
@@ -166,7 +176,8 @@ def _cover(tables: Any, network: Network, step_size: Any, point: Any, burst: Any
 @jax.jit
 def _between(tables: Any, network: Network, step_size: Any, clock: _Clock, k: Any, y: Any, n: Any) -> tuple[Any, Any]:
     """(a, q, m) at k + n, (3, L, R), by one solver step from the grid points k, y: (R,), (3, L, R); and the side of sigma."""
-    new, _, side = _solver_step(tables, network, step_size, clock, k, y, n)
+    order = _differences((k - clock.start).astype(jnp.float64) + clock.scale)
+    new, _, side = _solver_step(tables, network, step_size, clock, k, y, n, order)
     return to_point(network, clock.unit, new), side
 
 
@@ -211,7 +222,7 @@ class _Chunk:
         self.tables = batch.tables
         self.network = jax.tree.map(lambda x: x[index], batch.network._replace(depth=batch.network.depth.astype(np.int64)))
         self.record, self.rules, size = record, rules, index.size
-        self.worth = WORTH_ONE if size == 1 else WORTH_MANY
+        self.worth, self.first_block = (WORTH_ONE, FIRST_BLOCK_ONE) if size == 1 else (WORTH_MANY, FIRST_BLOCK_MANY)
         start = exact.pack(batch)[:, index]
         shadow = start.copy()
         shadow[2] *= 1.0 + _NUDGE
@@ -219,7 +230,7 @@ class _Chunk:
         # a shadow's steps are longer by a few roundings: no rounding can join it to its run again
         self.eta = etas[index] * np.array([[1.0], [1.0 + _NUDGE]])[: self.state.shape[1]]
         self.k, self.next = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
-        self.block = np.full(size, FIRST_BLOCK)
+        self.block = np.full(size, self.first_block)
         self.exact, self.ended = np.zeros(size, dtype=np.int64), np.full(size, "", dtype="U5")
         self.out = np.full((record.size, *self.state.shape), np.nan)
         self.exact_at = np.zeros((record.size, size))
@@ -370,7 +381,7 @@ class _Chunk:
         went = moved > 0
         self.state[:, :, index[went]] = packed[:, :, :size][:, :, went]
         self.k[index] += moved
-        self.block[index] = np.where(moved > 8 * self.worth, FIRST_BLOCK, np.minimum(2 * self.block[index], LARGEST_BLOCK))
+        self.block[index] = np.where(moved > 8 * self.worth, self.first_block, np.minimum(2 * self.block[index], LARGEST_BLOCK))
         return index[stretch.code[:size] == FULL]
 
     def _keep_between(

@@ -43,6 +43,16 @@ PAIR = np.stack([WEIGHTS, WEIGHTS - LAST], axis=1)
 """(ORDER, 2): the weights of the series, and of the series with one term less."""
 
 
+def _padded(values: np.ndarray) -> np.ndarray:
+    return np.concatenate([values, np.zeros((ORDER - len(values), *values.shape[1:]))])
+
+
+_SERIES = [series_weights(order) for order in range(1, ORDER + 1)]
+PAIRS = np.stack([_padded(np.stack([weights, weights - last], axis=1)) for weights, last in _SERIES])
+LASTS = np.stack([_padded(last) for _, last in _SERIES])
+"""`PAIR` and `LAST` of the series to D, D^2, ..., D^ORDER: (ORDER, ORDER, 2) and (ORDER, ORDER)."""
+
+
 class Increment(NamedTuple):
     """What one step adds to (a, q, m), (3, ...), and its sigma, c (1 - cos) and h."""
 
@@ -87,14 +97,16 @@ def increment(tables: Any, network: Network, step_size: Any, point: Any) -> Incr
     return Increment(change, sigma, misaligned, growth)
 
 
-def modified_field(tables: Any, network: Network, step_size: Any, point: Any, weights: Any) -> tuple[Any, Any]:
+def modified_field(
+    tables: Any, network: Network, step_size: Any, point: Any, weights: Any, last: Any = LAST, order: Any = ORDER
+) -> tuple[Any, Any]:
     """d(a, q, m)/dk and the size of the last term of its series, (2, 3, ...); and -1 or 1 where sigma stayed below or above 1, else nan.
 
-    weights: (ORDER, ...), the weights w_j, or those of fewer terms.
+    weights: (ORDER, ...), the weights w_j, or those of fewer terms.  last: (ORDER,), of the last term.  order: how many of them count.
     """
     ones = jnp.ones_like(weights)
-    last = ones * jnp.asarray(LAST).reshape(-1, *(1,) * (weights.ndim - 1))
-    parts = jnp.stack([ones, weights, last], axis=1)[:, :, None]
+    ends = ones * jnp.asarray(last).reshape(-1, *(1,) * (weights.ndim - 1))
+    parts = jnp.stack([ones, weights, ends], axis=1)[:, :, None]
 
     def body(j: Any, sums: Any) -> Any:
         step = increment(tables, network, step_size, sums[0])
@@ -102,8 +114,8 @@ def modified_field(tables: Any, network: Network, step_size: Any, point: Any, we
         return sums + parts[j] * jnp.concatenate([step.change, side[None]])[None]
 
     begin = jnp.concatenate([point, jnp.zeros_like(point[:1])])
-    sums = lax.fori_loop(0, ORDER, body, jnp.stack([begin, jnp.zeros_like(begin), jnp.zeros_like(begin)]))
-    side = sums[0, 3] / ORDER
+    sums = lax.fori_loop(0, order, body, jnp.stack([begin, jnp.zeros_like(begin), jnp.zeros_like(begin)]))
+    side = sums[0, 3] / order
     # near sigma = 1 the differences of log|1 - sigma| hold the rounding of sigma: that is not the series' error
     rounding = 8.0 * jnp.finfo(jnp.float64).eps * jnp.exp(-sums[1, 2])
     omitted = sums[2, :3].at[2].set(jnp.maximum(jnp.abs(sums[2, 2]) - rounding, 0.0))

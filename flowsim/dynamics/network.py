@@ -182,19 +182,19 @@ SHIFT_BITS = 512
 _UP, _DOWN = 2.0**SHIFT_BITS, 2.0**-SHIFT_BITS
 
 
-def whole_power(a: Any, n: Any) -> Any:
-    """a^n for whole n in [0, 127], by squaring; 1 for n <= 0."""
-
-    def by_squaring(bits: int) -> Any:
-        out, square = jnp.ones_like(a), a
-        for i in range(bits):
-            out = jnp.where((n >> i) & 1 == 1, out * square, out)
-            square = square * square
-        return out
-
+def whole_power(a: Any, n: Any, bits: int = 7) -> Any:
+    """a^n for whole n < 2^bits, by squaring; 1 for n <= 0."""
     n = jnp.maximum(n, 0)
-    # the chain of squares is what a step waits for: most networks need only the short one
-    return lax.cond(jnp.max(n) < 8, lambda: by_squaring(3), lambda: by_squaring(7))
+    out, square = jnp.ones_like(a), a
+    for i in range(bits):
+        out = jnp.where((n >> i) & 1 == 1, out * square, out)
+        square = square * square
+    return out
+
+
+def _layers_power(a: Any, n: Any) -> Any:
+    """`whole_power`; the chain of squares is what a step waits for, and most networks need only a short one."""
+    return lax.cond(jnp.max(n) < 8, lambda: whole_power(a, n, 3), lambda: whole_power(a, n))
 
 
 def _add(total: Any, rest: Any, term: Any) -> tuple[Any, Any]:
@@ -221,7 +221,7 @@ def descent_step(
 
     def sizes() -> tuple[Any, Any, Any]:
         perp = mantissa * jnp.where(shift == 0, 1.0, jnp.where(shift == 1, _DOWN, 0.0))
-        return whole_power(a, network.depth - 2), perp, jnp.sqrt(parallel * parallel + perp * perp)
+        return _layers_power(a, network.depth - 2), perp, jnp.sqrt(parallel * parallel + perp * perp)
 
     u_less, perp, z = isolate(sizes)
     u = jnp.where(deep, u_less * a, 1.0)

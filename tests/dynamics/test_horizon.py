@@ -172,7 +172,8 @@ def test_a_batch_of_laws_and_depths_is_its_single_runs():
         assert one.coverage.first_burst == single.coverage.first_burst, case
         assert_within_estimates(one, single)
         assert_within_estimates(single, one)
-        assert one.coverage.exact_steps + one.coverage.covered_steps == single.coverage.exact_steps + single.coverage.covered_steps
+        if single.ok:
+            assert one.coverage.exact_steps + one.coverage.covered_steps == SHORT[-1] == single.step[-1]
     assert {"ok", "burst", "overflow", "saddle"} == set(batch().status)
 
 
@@ -462,7 +463,7 @@ class _Interrupted:
         return self.function(*given)
 
 
-@pytest.mark.parametrize("calls", [0, 1, 2, 3, 6, 7, 8])
+@pytest.mark.parametrize("calls", [0, 1, 2, 3, 4, 5])
 @pytest.mark.parametrize("place", [(horizon, "_cover"), (exact, "advance_one")], ids=["covering", "stepping"])
 def test_an_interrupted_run_keeps_what_it_reached(monkeypatch, place, calls):
     case, record = BURSTING[3], spaced(10**5)
