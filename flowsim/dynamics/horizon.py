@@ -31,7 +31,7 @@ from flowsim.dynamics.trajectory import Coverage
 MAX_EXACT = 10**8
 TOLERANCE = 1e-12
 """Of the solver in one step, in log|w| and in s relative to max(|s|, 1)."""
-FIRST_BLOCK_ONE, FIRST_BLOCK_MANY, LARGEST_BLOCK = 1024, 256, 1 << 20
+FIRST_BLOCK_ONE, FIRST_BLOCK_MANY, LARGEST_BLOCK = 4096, 256, 1 << 20
 WORTH_ONE, WORTH_MANY = 500, 64
 """Descent steps that cost about as much as one of the solver's, for a single run and in a batch."""
 GRID_ONE, GRID_MANY = 64, 16

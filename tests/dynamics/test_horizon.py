@@ -206,9 +206,9 @@ def test_a_record_between_the_solvers_steps_is_the_end_of_a_run_that_stops_there
         assert abs(alone.log_tan_half_angle[0] - s) <= through.coverage.direction_error[i] * max(abs(s), 1.0)
         assert alone.side[0] == through.side[i]
         assert alone.coverage.exact_steps + alone.coverage.covered_steps == record[i]
-    # many records change nothing but what is recorded
+    # many records change nothing but what is recorded, to a rounding: a record's neighbours decide how many differences it gets
     often = descend(case, np.unique(np.concatenate([spaced(10**9, 300), record])))
-    assert often.log_norm[-1] == through.log_norm[-1]
+    assert abs(often.log_norm[-1] - through.log_norm[-1]) < 1e-14
     assert often.coverage.exact_steps == through.coverage.exact_steps
 
 
@@ -466,13 +466,13 @@ class _Interrupted:
 @pytest.mark.parametrize("calls", [0, 1, 2, 3, 4, 5])
 @pytest.mark.parametrize("place", [(horizon, "_cover"), (exact, "advance_one")], ids=["covering", "stepping"])
 def test_an_interrupted_run_keeps_what_it_reached(monkeypatch, place, calls):
-    case, record = BURSTING[3], spaced(10**5)
+    case, record = BURSTING[3], spaced(10**6)
     whole = descend(case, record)
     monkeypatch.setattr(*place, _Interrupted(getattr(*place), calls))
     part = descend(case, record)
     reached = int(part.coverage.exact_steps + part.coverage.covered_steps)
     assert part.status == "stopped"
-    assert reached < 10**5
+    assert reached < record[-1]
     assert reached > 0 or (place[1] == "advance_one" and calls < 2)
     np.testing.assert_array_equal(np.isnan(part.log_norm), record > reached)
     kept = record <= reached
