@@ -39,8 +39,6 @@ def series_weights(order: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 WEIGHTS, LAST = series_weights(ORDER)
-PAIR = np.stack([WEIGHTS, WEIGHTS - LAST], axis=1)
-"""(ORDER, 2): the weights of the series, and of the series with one term less."""
 
 
 def _padded(values: np.ndarray) -> np.ndarray:
@@ -50,7 +48,7 @@ def _padded(values: np.ndarray) -> np.ndarray:
 _SERIES = [series_weights(order) for order in range(1, ORDER + 1)]
 PAIRS = np.stack([_padded(np.stack([weights, weights - last], axis=1)) for weights, last in _SERIES])
 LASTS = np.stack([_padded(last) for _, last in _SERIES])
-"""`PAIR` and `LAST` of the series to D, D^2, ..., D^ORDER: (ORDER, ORDER, 2) and (ORDER, ORDER)."""
+"""Of the series to D, D^2, ..., D^ORDER: the weights, and those with one term less, (ORDER, ORDER, 2); of the last term, (ORDER, ORDER)."""
 
 
 class Increment(NamedTuple):

@@ -10,7 +10,7 @@ from scipy.integrate import solve_ivp
 
 import flowsim as fs
 from flowsim.dynamics import modified
-from flowsim.dynamics.modified import ORDER, PAIR, series_weights
+from flowsim.dynamics.modified import ORDER, PAIRS, series_weights
 from flowsim.dynamics.network import DescentState, descent_step, make_batch
 
 MIDDLE = [1.1, -0.4, np.log(0.8)]
@@ -73,8 +73,8 @@ def test_the_series_differentiates_polynomials_up_to_its_order(order):
 
 
 def test_the_shadow_has_one_difference_less():
-    np.testing.assert_allclose(PAIR[:, 0], series_weights(ORDER)[0], rtol=1e-14)
-    np.testing.assert_allclose(PAIR[:, 1], [*series_weights(ORDER - 1)[0], 0.0], rtol=1e-14, atol=1e-15)
+    np.testing.assert_allclose(PAIRS[-1, :, 0], series_weights(ORDER)[0], rtol=1e-14)
+    np.testing.assert_allclose(PAIRS[-1, :, 1], [*series_weights(ORDER - 1)[0], 0.0], rtol=1e-14, atol=1e-15)
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.2])
