@@ -36,16 +36,16 @@ def compiled(name: str) -> ctypes.CDLL | None:
     return ctypes.CDLL(str(target))
 
 
-def _in_c(library: ctypes.CDLL, risk: fs.PopulationRisk, depth: int, steps: int) -> np.ndarray:
-    """The end (a, parallel, mantissa, shift) of the same run in the C loop."""
-    state = np.array([1.0, np.cos(1.5), np.sin(1.5), 0.0])
+def in_c(library: ctypes.CDLL, risk: fs.PopulationRisk, depth: int, steps: int, eta: float = ETA, angle: float = 1.5) -> np.ndarray:
+    """The end (a, parallel, mantissa, shift) of a run from norm 1 in the C loop."""
+    state = np.array([1.0, np.cos(angle), np.sin(angle), 0.0])
     pointer = ctypes.POINTER(ctypes.c_double)
     library.descend(
         risk.profile.force.ctypes.data_as(pointer),
         ctypes.c_double(risk.profile.split),
         ctypes.c_double(risk.pull),
         ctypes.c_long(depth),
-        ctypes.c_double(ETA),
+        ctypes.c_double(eta),
         state.ctypes.data_as(pointer),
         ctypes.c_long(steps),
     )
@@ -64,8 +64,8 @@ def rows() -> list[Row]:
         out.append(Row(f"the same, NumPy loop over steps, N = {depth}", show(loop, 2000), f"{ratio:.0f} times slower"))
         if library is None:
             continue
-        native = seconds(lambda depth=depth: _in_c(library, risk, depth, steps), 5)
-        a, parallel, *_ = _in_c(library, risk, depth, steps)
+        native = seconds(lambda depth=depth: in_c(library, risk, depth, steps), 5)
+        a, parallel, *_ = in_c(library, risk, depth, steps)
         norm = float(fs.gradient_descent(risk, start, ETA, [steps], depth, "exact").norm[-1])
         gap = abs(abs(a) ** (depth - 1) * abs(parallel) / norm - 1.0)
         beside = f"ours takes {ours[1] / native[1]:.2f} times as long; norms agree to {gap:.0e}"

@@ -5,7 +5,7 @@ import ctypes
 import numpy as np
 
 import flowsim as fs
-from benchmarks.descents import compiled
+from benchmarks.descents import compiled, in_c
 from benchmarks.timing import Row, seconds, show
 
 CELLS, STEPS, NORM, ANGLE_LAST = 64, 100_000, 1.0, 3.0
@@ -39,20 +39,10 @@ def _in_numpy(risk: fs.PopulationRisk, depth: int, steps: int) -> None:
 
 
 def _in_c(library: ctypes.CDLL, risk: fs.PopulationRisk, depth: int, steps: int) -> None:
-    pointer = ctypes.POINTER(ctypes.c_double)
     etas, angles = _cells(risk)
     for angle in angles:
         for eta in etas:
-            state = np.array([NORM, np.cos(angle), np.sin(angle), 0.0])
-            library.descend(
-                risk.profile.force.ctypes.data_as(pointer),
-                ctypes.c_double(risk.profile.split),
-                ctypes.c_double(risk.pull),
-                ctypes.c_long(depth),
-                ctypes.c_double(eta),
-                state.ctypes.data_as(pointer),
-                ctypes.c_long(steps),
-            )
+            in_c(library, risk, depth, steps, float(eta), float(angle))
 
 
 def rows() -> list[Row]:

@@ -353,18 +353,12 @@ class _Chunk:
 
     def _cover(self, index: np.ndarray) -> np.ndarray:
         """Let the modified field carry these runs as far as it is worth; the ones to go on with at once."""
-        going_on = []
-        for i in range(0, index.size, exact.WIDTHS[-1]):
-            going_on.append(self._cover_part(index[i : i + exact.WIDTHS[-1]]))
-        return np.concatenate(going_on)
-
-    def _cover_part(self, index: np.ndarray) -> np.ndarray:
         part, network, eta = self._part(index)
         point, signs = _to_point(self.state[:, :, part], network.depth)
         # a step with sigma = 1 leaves no part across v, and whatever layers it leaves
         off_ray = (network.ray == 0.0) & (signs.perp != 0.0).all(axis=0)
         network = network._replace(ray=np.where(off_ray, 0.0, np.sign(point[1, 0]) * np.where(network.ray == 0.0, 2.0, 1.0)))
-        burst = self.state[4, 0, part]
+        burst = self.state[exact.BURST, 0, part]
         first, last = self.k[part], np.full(part.size, self.record[-1])
         # the padding repeats a run that is already there; it need not be followed again
         last[index.size :] = first[index.size :]
