@@ -21,6 +21,7 @@ _NAMES = (
     "closed_forms",
     "asymptotics",
     "bounds",
+    "step_sums",
     "descent",
     "modified_equation",
     "edge_of_stability",

@@ -4,8 +4,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from flowsim import present as present
     from flowsim import theory as theory
     from flowsim.claims import check as check
+    from flowsim.claims import measure_rate as measure_rate
     from flowsim.dynamics import Schedule as Schedule
     from flowsim.dynamics import SciPy as SciPy
     from flowsim.dynamics import Trajectory as Trajectory
@@ -33,7 +35,7 @@ __version__ = "0.2.0"
 _ROOMS = {
     "problem": "Ball Gaussian Laplace Law PopulationRisk Profile Radial Sphere Start StudentT log_times",
     "dynamics": "Schedule SciPy Trajectory compare gap_order gradient_descent gradient_flow load modified_flow",
-    "claims": "check",
+    "claims": "check measure_rate",
     "sweeps": "regime_map",
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names.split()}
@@ -59,7 +61,9 @@ __all__ = [
     "gradient_flow",
     "load",
     "log_times",
+    "measure_rate",
     "modified_flow",
+    "present",
     "regime_map",
     "theory",
 ]
@@ -69,8 +73,8 @@ def __getattr__(name: str) -> Any:
     """Public names are imported on first use: `import flowsim` loads neither JAX nor matplotlib."""
     if name in _HOME:
         return getattr(import_module(f"flowsim.{_HOME[name]}"), name)
-    if name == "theory":
-        return import_module("flowsim.theory")
+    if name in ("present", "theory"):
+        return import_module(f"flowsim.{name}")
     raise AttributeError(f"module 'flowsim' has no attribute {name!r}")
 
 

@@ -31,7 +31,7 @@ FRONT = {"cli", "commands", "__main__", "__init__"}
 PUBLIC = {
     *("Ball", "Gaussian", "Laplace", "Law", "PopulationRisk", "Profile", "Radial", "Sphere", "Start", "StudentT", "log_times"),
     *("Schedule", "SciPy", "Trajectory", "compare", "gap_order", "gradient_descent", "gradient_flow", "load", "modified_flow"),
-    *("check", "regime_map", "theory"),
+    *("check", "measure_rate", "present", "regime_map", "theory"),
 }
 
 
@@ -126,7 +126,7 @@ def test_an_unknown_name_is_an_attribute_error():
         _ = fs.gradient_ascent
 
 
-@pytest.mark.parametrize("room", ["problem", "dynamics", "theory", "claims"])
+@pytest.mark.parametrize("room", ["problem", "dynamics", "theory", "sweeps", "claims", "present"])
 def test_a_room_hands_on_exactly_what_it_lists(room):
     module = getattr(__import__(f"flowsim.{room}"), room)
     assert len(module.__all__) == len(set(module.__all__))

@@ -1,59 +1,125 @@
 """The registry: every claim, in the order of the theory, and the run over it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 from flowsim import arguments
-from flowsim.claims import bounds, descent, flow, rates, regimes, risk, step_sizes
+from flowsim.claims import (
+    bounds,
+    descent,
+    exact,
+    figure_1,
+    flow,
+    growth,
+    lemma_1,
+    next_orders,
+    noise,
+    norms,
+    rates,
+    rays,
+    regimes,
+    risk,
+    samples,
+    step_sizes,
+    tails,
+    two_phases,
+    variants,
+)
 from flowsim.claims.claim import Claim, Verdict, judge
+from flowsim.claims.settings import Setting
 from flowsim.dynamics.trajectory import versions
+
+FORMAT = "flowsim-checks-1"
+"""The schema of checks.json: entries may be added under this name, none is renamed or removed."""
 
 
 @lru_cache(maxsize=1)
+def chapters() -> dict[str, tuple[Claim, ...]]:
+    """Every claim flowsim measures, by what it is about."""
+    rooms = {
+        "The population risk": (risk, samples, growth, lemma_1, tails, variants),
+        "Gradient flow": (flow, two_phases, norms, exact, rays),
+        "Bounds on the direction": (bounds, figure_1),
+        "Late rates": (rates, next_orders, noise),
+        "Descent beside the flow": (descent,),
+        "Descent with any step sizes": (step_sizes,),
+        "Regimes of descent": (regimes,),
+    }
+    return {title: tuple(claim for room in every for claim in room.claims()) for title, every in rooms.items()}
+
+
 def registry() -> tuple[Claim, ...]:
     """Every claim flowsim measures."""
-    return (*risk.claims(), *flow.claims(), *bounds.claims(), *rates.claims(), *descent.claims(), *step_sizes.claims(), *regimes.claims())
+    return tuple(claim for claims in chapters().values() for claim in claims)
 
 
 @dataclass(frozen=True)
 class Report:
-    """The verdicts of a run over the registry."""
+    """The verdicts of a run over the registry, and what it was measured over."""
 
     verdicts: tuple[Verdict, ...]
     interrupted: bool = False
+    setting: Setting = field(default_factory=Setting)
+
+    @property
+    def measured(self) -> tuple[Verdict, ...]:
+        """The verdicts on claims that speak of the setting."""
+        return tuple(verdict for verdict in self.verdicts if verdict.measured)
 
     @property
     def passed(self) -> bool:
-        """Every claim has the verdict a correct program gives, and none was left out."""
-        return not self.interrupted and all(verdict.as_expected for verdict in self.verdicts)
+        """Something was measured, every claim has the verdict a correct program gives, and none was left out by an interruption."""
+        return bool(self.measured) and not self.interrupted and all(verdict.as_expected for verdict in self.verdicts)
 
     def to_dict(self) -> dict[str, Any]:
         """checks.json."""
+        setting = self.setting
         return {
+            "format": FORMAT,
             "claims": [verdict.to_dict() for verdict in self.verdicts],
             "passed": self.passed,
             "interrupted": self.interrupted,
+            "setting": {
+                "laws": None if setting.laws is None else [law.label() for law in setting.laws],
+                "depths": None if setting.depths is None else list(setting.depths),
+                "seed": setting.seed,
+                "thorough": setting.thorough,
+            },
             "versions": versions(),
         }
 
 
-def check(names: Sequence[str] | None = None, on_verdict: Callable[[Verdict], None] | None = None, thorough: bool = False) -> Report:
-    """Measure the claims of these names, or all, in order; ``on_verdict`` is called after each. thorough: by the longer measurements.
+def check(
+    names: Sequence[str] | None = None,
+    *,
+    laws: Any = None,
+    depths: Any = None,
+    seed: Any = 0,
+    thorough: bool = False,
+    on_verdict: Callable[[Verdict], None] | None = None,
+) -> Report:
+    """Measure the claims of these names, or all, in order; ``on_verdict`` is called after each.
 
-    Ctrl-C ends the run and keeps the verdicts reached. ValueError for a name that is not in the registry.
+    names: as in the registry, `flowsim.theory.claims()`.
+    laws: a `Law` or several, in the place of each claim's own.  depths: likewise, 1 to 100; claims that speak of none of them, or of no
+        such law, come out "outside".
+    seed: of samples, random step sizes and random starts.  thorough: longer runs and more cases.
+
+    Ctrl-C ends the run and keeps the verdicts reached. ValueError for a name that is not in the registry, and for bad laws, depths, seed.
     """
+    setting = Setting(laws, depths, seed, thorough)
     every = registry()
     wanted = [claim.name for claim in every] if names is None else [arguments.one_of("names", n, [c.name for c in every]) for n in names]
     verdicts: list[Verdict] = []
     try:
         for claim in every:
             if claim.name in wanted:
-                verdict = judge(claim, thorough)
+                verdict = judge(claim, setting)
                 verdicts.append(verdict)
                 if on_verdict is not None:
                     on_verdict(verdict)
     except KeyboardInterrupt:
-        return Report(tuple(verdicts), interrupted=True)
-    return Report(tuple(verdicts))
+        return Report(tuple(verdicts), interrupted=True, setting=setting)
+    return Report(tuple(verdicts), setting=setting)

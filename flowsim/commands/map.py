@@ -53,7 +53,7 @@ def regimes(
     output
         Save the map as netCDF.
     plot
-        Draw it with the predicted boundaries, as .pdf or .png.
+        Draw it with the predicted boundaries, as .pdf, .png or .svg.
     """
     law, start = law or LawOptions(), start or StartOptions()
     if steps is not None and len(steps) > 1:

@@ -1,12 +1,33 @@
 """plot: a figure from saved runs or maps alone."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from flowsim.commands.output import check_figure, write_all
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from flowsim.dynamics import Trajectory
+
+FigureName = Literal[
+    "trajectory", "rates", "exponents", "straight", "comparison", "gap-order", "sharpness", "two-phases", "bounds", "paper"
+]
+PageName = Literal["neurips", "icml-single", "icml-double"]
+
+NEEDS = {
+    "comparison": "two runs, a flow and a descent",
+    "gap-order": "descents of two step sizes or more",
+    "sharpness": "descents",
+    "two-phases": "one to three flows",
+    "bounds": "one to three flows",
+    "paper": "flows and descents",
+}
+"""Of the figures that are not for any runs."""
 
 
 def plot(
@@ -14,7 +35,8 @@ def plot(
     /,
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
-    figure: Literal["trajectory", "rates", "comparison"] | None = None,
+    figure: FigureName | None = None,
+    page: PageName = "neurips",
 ) -> int:
     """Draw saved runs, or saved regime maps.
 
@@ -23,16 +45,22 @@ def plot(
     runs
         Files that --output wrote: runs, or up to three maps.
     output
-        The figure, as .pdf or .png.
+        The figure, as .pdf, .png or .svg.
     figure
-        Of runs. trajectory: direction, norm and risk. rates: direction and norm with local exponents. comparison: a descent beside its
-        flow. [default: comparison for a flow and a descent, else trajectory].
+        Of any runs: trajectory: direction, norm and risk. rates: direction and norm with local exponents. exponents: all three of these.
+        straight: direction, norm and 1/risk against the powers of time that make them straight.
+        Of a flow and a descent: comparison: one beside the other, with their gaps. Of descents: sharpness: against 2/eta. gap-order: gap to
+        the flow against the step size, at a time that all share. Of up to three flows: two-phases: the norm, with the time T at which it
+        turns. bounds: the direction between the bounds of the theorems. Of flows and descents: paper: the paper's figure 1.
+        [default: comparison for a flow and a descent, else trajectory].
+    page
+        Whose width and sizes of type the figure has: neurips, icml-single (a column) or icml-double (both).
     """
     check_figure(output)
-    from flowsim.dynamics import Trajectory, compare
+    from flowsim.dynamics import Trajectory
     from flowsim.dynamics.trajectory import FORMAT, trajectory_of
     from flowsim.files import read_netcdf
-    from flowsim.present import comparison_figure, rates_figure, regime_figure, save_figure, trajectory_figure
+    from flowsim.present import regime_figure, save_figure
     from flowsim.sweeps import RegimeMap
     from flowsim.sweeps.chart import FORMAT as MAP_FORMAT
     from flowsim.sweeps.chart import map_of
@@ -44,15 +72,46 @@ def plot(
     if maps:
         if loaded or figure is not None:
             raise ValueError("regime maps are drawn without runs beside them and without --figure")
-        return write_all(partial(save_figure, regime_figure(maps), output))
-    by_kind = {run.kind: run for run in loaded}
-    pair = len(loaded) == 2 and len(by_kind) == 2
-    if figure is None:
-        figure = "comparison" if pair and not any(run.shape for run in loaded) else "trajectory"
-    if figure == "comparison":
-        if not pair:
-            raise ValueError(f"--figure comparison needs two runs, a flow and a descent, but got {', '.join(run.kind for run in loaded)}")
-        drawn = comparison_figure(compare(by_kind["flow"], by_kind["descent"]))
-    else:
-        drawn = (rates_figure if figure == "rates" else trajectory_figure)(loaded)
-    return write_all(partial(save_figure, drawn, output))
+        return write_all(partial(save_figure, regime_figure(maps, page=page), output))
+    name = figure or ("comparison" if _pair(loaded) else "trajectory")
+    kinds = [run.kind for run in loaded]
+    if not _fits(name, loaded):
+        raise ValueError(f"--figure {name} needs {NEEDS[name]}, but got {', '.join(kinds)}")
+    return write_all(partial(save_figure, _drawer(name)(loaded, page), output))
+
+
+def _pair(runs: Sequence["Trajectory"]) -> bool:
+    """A single flow and a single descent."""
+    return sorted(run.kind for run in runs) == ["descent", "flow"] and not any(run.shape for run in runs)
+
+
+def _fits(name: str, runs: Sequence["Trajectory"]) -> bool:
+    """Whether the figure can be drawn from runs of these kinds."""
+    kinds = {run.kind for run in runs}
+    if name == "comparison":
+        return sorted(run.kind for run in runs) == ["descent", "flow"]
+    wanted = {"gap-order": {"descent"}, "sharpness": {"descent"}, "two-phases": {"flow"}, "bounds": {"flow"}, "paper": {"flow", "descent"}}
+    return name not in wanted or kinds == wanted[name]
+
+
+def _drawer(name: str) -> Callable[[Sequence["Trajectory"], str], "Figure"]:
+    """What draws the figure of this name from runs, on a page."""
+    from flowsim import present
+    from flowsim.dynamics import compare
+
+    def of(kind: str, runs: Sequence["Trajectory"]) -> list["Trajectory"]:
+        return [run for run in runs if run.kind == kind]
+
+    drawers = {
+        "trajectory": lambda runs, page: present.trajectory_figure(runs, page=page),
+        "rates": lambda runs, page: present.rates_figure(runs, page=page),
+        "exponents": lambda runs, page: present.exponents_figure(runs, page=page),
+        "straight": lambda runs, page: present.straight_figure(runs, page=page),
+        "comparison": lambda runs, page: present.comparison_figure(compare(*of("flow", runs), *of("descent", runs)), page=page),
+        "gap-order": lambda runs, page: present.gap_order_figure(runs, page=page),
+        "sharpness": lambda runs, page: present.sharpness_figure(runs, page=page),
+        "two-phases": lambda runs, page: present.two_phases_figure(runs, page=page),
+        "bounds": lambda runs, page: present.bounds_figure(runs, page=page),
+        "paper": lambda runs, page: present.paper_figure(of("flow", runs), of("descent", runs), page=page),
+    }
+    return drawers[name]

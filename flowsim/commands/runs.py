@@ -52,7 +52,7 @@ def flow(
     output
         Save the run as netCDF.
     plot
-        Draw direction, norm and risk, as .pdf or .png.
+        Draw direction, norm and risk, as .pdf, .png or .svg.
     """
     law, start = law or LawOptions(), start or StartOptions()
     from flowsim.dynamics import gradient_flow
@@ -107,7 +107,7 @@ def descend(
     output
         Save the run as netCDF.
     plot
-        Draw direction, norm and risk, as .pdf or .png.
+        Draw direction, norm and risk, as .pdf, .png or .svg.
     """
     law, start = law or LawOptions(), start or StartOptions()
     import numpy as np
@@ -163,7 +163,7 @@ def compare(
     output
         Save the runs as netCDF: run.nc makes run-flow.nc, run-modified.nc and run-descent.nc.
     plot
-        Draw direction, norm and sharpness, and the gaps of descent to the two flows, as .pdf or .png.
+        Draw direction, norm and sharpness, and the gaps of descent to the two flows, as .pdf, .png or .svg.
     """
     law, start = law or LawOptions(), start or StartOptions()
     from flowsim import arguments

@@ -222,9 +222,17 @@ def modified_flow(risk: Any, start: Start, times: Any, step_size: Any, depth: An
         Their shapes broadcast to one batch, whose runs are followed one after the other.
     times: (T,), zero or positive, strictly increasing.  rtol: as in `gradient_flow`, 1e-12 to 1e-3.
 
-    Returns a Trajectory of kind "flow" with ``log_layer`` and ``step_size``. From the first time at which |(eta/2) g'g| > |g|/2 (`LIMIT`)
+    Returns a `Trajectory` of kind "flow" with ``log_layer`` and ``step_size``. From the first time at which |(eta/2) g'g| > |g|/2 (`LIMIT`)
     its records are nan and its status is "series_ended": there the series in eta says nothing. Raises ValueError on bad input.
     Source: derivations/modified_equation.py.
+
+    >>> import flowsim as fs
+    >>> risk, start = fs.PopulationRisk(fs.Gaussian(dim=2)), fs.Start(norm=1.0, angle=1.5)
+    >>> descent = fs.gradient_descent(risk, start, step_size=0.1, steps=[1000], depth=2)
+    >>> modified = fs.modified_flow(risk, start, [100.0], step_size=0.1, depth=2)
+    >>> flow = fs.gradient_flow(risk, start, [100.0], depth=2)
+    >>> [f"{abs(float(run.log_norm[-1] - descent.log_norm[-1])):.0e}" for run in (flow, modified)]
+    ['6e-04', '3e-06']
     """
     save = _times(times)
     eta = arguments.reals("step_size", step_size, low=0.0, strict=True)
@@ -275,7 +283,16 @@ def _solve(tables: Any, task: _Task, count: int, tolerance: float) -> tuple[Arra
 
 
 class GapPrediction(NamedTuple):
-    """The leading gap of descent to the flow, eta e, at ``time``: in log |w| and in s = log tan(theta/2); each (T,)."""
+    """The leading gap of descent to the flow, eta e. Made by `gap_prediction`.
+
+    time: (T,).  log_norm: of the gap in log |w|, (T,).  log_tan_half_angle: in s = log tan(theta/2), (T,).
+
+    >>> import flowsim as fs, flowsim.dynamics
+    >>> risk = fs.PopulationRisk(fs.Gaussian(dim=2))
+    >>> small, large = (flowsim.dynamics.gap_prediction(risk, fs.Start(), [10.0], eta) for eta in (0.01, 0.02))
+    >>> float((large.log_norm / small.log_norm).round(9)[0])
+    2.0
+    """
 
     time: Array
     log_norm: Array
@@ -285,8 +302,16 @@ class GapPrediction(NamedTuple):
 def gap_prediction(risk: Any, start: Start, times: Any, step_size: float, depth: int = 1, rtol: float = 1e-10) -> GapPrediction:
     r"""eta e(t), e' = g'(y) e - (1/2) g'g(y) along the flow y' = g(y), e(0) = 0: descent at t = eta k less the flow, to leading order.
 
-    Arguments as in `modified_flow`, of a single run. RuntimeError where the solver does not arrive. Raises ValueError on bad input.
-    Source: derivations/modified_equation.py.
+    risk, start, times, step_size, depth, rtol: as in `modified_flow`, of a single run.
+
+    RuntimeError where the solver does not arrive. Raises ValueError on bad input. Source: derivations/modified_equation.py.
+
+    >>> import flowsim as fs, flowsim.dynamics
+    >>> risk, start = fs.PopulationRisk(fs.Gaussian(dim=2)), fs.Start(norm=1.0, angle=1.5)
+    >>> ahead = flowsim.dynamics.gap_prediction(risk, start, [100.0], step_size=0.1)
+    >>> gap = fs.gradient_descent(risk, start, 0.1, [1000]).log_norm - fs.gradient_flow(risk, start, [100.0]).log_norm
+    >>> round(float(gap[-1] / ahead.log_norm[-1]), 3)
+    1.002
     """
     save = _times(times)
     eta = arguments.real("step_size", step_size, low=0.0, strict=True)

@@ -20,9 +20,16 @@ RECORDS = 200
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
-    """Step sizes eta_0, eta_1, ... of one run, shape (K,), all positive; it allows up to K steps.
+    """Step sizes eta_0, eta_1, ... of one run; it allows up to K steps, and each of them is taken.
 
-    An array given as ``step_size`` itself makes a batch of runs, one constant step size each.
+    sizes: (K,), all positive; ValueError where they are not. An array given as ``step_size`` itself makes a batch of runs instead, with one
+        constant step size each.
+
+    >>> import numpy as np, flowsim as fs
+    >>> risk = fs.PopulationRisk(fs.Gaussian(dim=2))
+    >>> run = fs.gradient_descent(risk, fs.Start(), fs.Schedule(1.0 / np.arange(1, 101)), steps=100)
+    >>> round(float(run.time[-1]), 6), round(float(run.norm[-1]), 6)
+    (5.187378, 1.393019)
     """
 
     sizes: Any
@@ -60,10 +67,16 @@ def gradient_descent(
     stop_at_burst: let "auto" end each run at its first burst; later records are nan.
     estimate_error: whether "auto" follows each run's shadow too, which takes as long again; without it the errors are nan.
 
-    Returns a Trajectory with ``step``, ``time`` = sum of the step sizes so far (eta k) and ``side``. Status "overflow" where the iterates
+    Returns a `Trajectory` with ``step``, ``time`` = sum of the step sizes so far (eta k) and ``side``. Status "overflow" where the iterates
     leave the double range (later records nan), "saddle" where w falls below exp(-690), "burst" where the direction error grew back at the
     edge of stability, at step ``coverage.first_burst``. Raises ValueError on bad input.
     Source: derivations/deep_flow.py for the reduction, derivations/descent.py; Lin, Sun, Zhang 2021, section 4.
+
+    >>> import flowsim as fs
+    >>> risk = fs.PopulationRisk(fs.Gaussian(dim=2))
+    >>> run = fs.gradient_descent(risk, fs.Start(norm=1.0, angle=1.5), step_size=0.5, steps=10**12)
+    >>> int(run.step[-1]), f"{float(run.log_tan_half_angle[-1]):.6e}", int(run.coverage.exact_steps) < 10_000
+    (1000000000000, '-3.007902e+07', True)
     """
     arguments.one_of("method", method, METHODS)
     schedule = step_size if isinstance(step_size, Schedule) else None
@@ -123,7 +136,14 @@ def _records(steps: Any) -> np.ndarray:
 
 
 def log_steps(last: int, count: int = RECORDS) -> np.ndarray:
-    """0, 1, ..., last: at most ``count`` whole numbers, evenly spaced in log k once they can be."""
+    """0, 1, ..., last: at most ``count`` whole numbers, evenly spaced in log k once they can be; what a descent records by default.
+
+    last: k, zero or positive.  count: at most so many.
+
+    >>> import flowsim.dynamics
+    >>> flowsim.dynamics.log_steps(1000, count=8).tolist()
+    [0, 1, 3, 10, 32, 100, 316, 1000]
+    """
     if last <= 1:
         return np.arange(last + 1, dtype=np.int64)
     spaced = np.round(np.geomspace(1.0, float(last), count - 1)).astype(np.int64)

@@ -39,7 +39,16 @@ _CHUNKS = (1, 8, 64, 1024)
 
 @dataclass(frozen=True)
 class SciPy:
-    """The solver of this name in `scipy.integrate`: "Radau", "BDF", "LSODA" or "DOP853"."""
+    """The solver of this name in `scipy.integrate`, to integrate a flow by a second engine.
+
+    method: "Radau", "BDF", "LSODA" or "DOP853"; ValueError for another.
+
+    >>> import flowsim as fs
+    >>> risk = fs.PopulationRisk(fs.Gaussian(dim=2))
+    >>> run = fs.gradient_flow(risk, fs.Start(), [1e6], solver=fs.SciPy("Radau"))
+    >>> round(float(run.log_tan_half_angle[-1]), 3)
+    -4783.136
+    """
 
     method: str = "DOP853"
 
@@ -142,8 +151,14 @@ def gradient_flow(
     max_steps: of the solver, for each element.
     verify: solve again with the other engine at rtol/10; ``config["verification"]`` then holds the largest relative gaps.
 
-    Returns a Trajectory; a run that fails has a status, and nan where it did not get. Raises ValueError on bad input.
+    Returns a `Trajectory`; a run that fails has a status, and nan where it did not get. Raises ValueError on bad input.
     Source: Lin, Sun, Zhang 2021, equation 7; derivations/deep_flow.py.
+
+    >>> import flowsim as fs
+    >>> risk = fs.PopulationRisk(fs.Gaussian(dim=2))
+    >>> flow = fs.gradient_flow(risk, fs.Start(norm=1.0, angle=1.5), [1e3, 1e6], depth=[[1], [2]])
+    >>> flow.log_tan_half_angle.round(2).tolist()
+    [[[-51.57, -4783.14]], [[-399.01, -398942.35]]]
     """
     save = _check_times(times)
     tolerance = arguments.real("rtol", rtol, low=1e-12, high=1e-3)

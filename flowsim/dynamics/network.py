@@ -335,7 +335,17 @@ def _risk_array(risk: Any) -> np.ndarray:
 
 
 class Velocity(NamedTuple):
-    """Rates of change along the flow: r', r'/r, theta', s', q' = d<w, v>/dt and ell' = d log|w - q v|/dt."""
+    """Rates of change along the flow: r', r'/r, theta', s', q' = d<w, v>/dt and ell' = d log|w - q v|/dt.
+
+    norm: r'.  log_norm: r'/r.  angle: theta'.  log_tan_half_angle: s'.  parallel: q'.  log_perp: ell'. Each in the shape of the states.
+
+    Made by `flow_velocity` and `velocity`.
+
+    >>> import flowsim as fs, flowsim.dynamics
+    >>> rate = flowsim.dynamics.flow_velocity(fs.PopulationRisk(fs.Gaussian(dim=2)), norm=2.0, angle=1.5, depth=2)
+    >>> round(float(rate.log_tan_half_angle), 6)
+    -0.398942
+    """
 
     norm: Array
     log_norm: Array
@@ -346,7 +356,16 @@ class Velocity(NamedTuple):
 
 
 def velocity(risk: PopulationRisk, log_norm: Array, s: Array, depth: Array) -> Velocity:
-    """The flow's velocity from log r and s, which do not underflow; see `flow_velocity`."""
+    """The flow's velocity from log r and s, which do not underflow; see `flow_velocity`.
+
+    risk: a PopulationRisk.  log_norm: log r.  s: log tan(theta/2).  depth: N, as floats. Arrays that broadcast; not checked.
+
+    >>> import numpy as np, flowsim as fs, flowsim.dynamics
+    >>> risk = fs.PopulationRisk(fs.Gaussian(dim=2))
+    >>> rate = flowsim.dynamics.velocity(risk, np.array(10.0), np.array(-1e4), np.array(2.0))
+    >>> bool(rate.log_tan_half_angle == -risk.pull), bool(rate.norm > 0.0)
+    (True, True)
+    """
     gap = one_minus_cos(s)
     cos, sin = 1.0 - gap, np.exp(log_sin(s))
     r = np.exp(log_norm)
@@ -361,7 +380,15 @@ def velocity(risk: PopulationRisk, log_norm: Array, s: Array, depth: Array) -> V
 def flow_velocity(risk: PopulationRisk, norm: Any, angle: Any, depth: Any) -> Velocity:
     """r' = N r^(2-2/N) g, theta' = s' sin(theta), s' = -p r^(1-2/N), q' = r' cos - r theta' sin, ell' = r'/r + theta' cot(theta).
 
-    norm, angle, depth: arrays that broadcast. NumPy, from the risk itself: what the integrated field is tested against.
+    risk: a PopulationRisk.  norm, angle, depth: arrays that broadcast. ValueError where one is out of range.
+
+    NumPy, from the risk itself: what the integrated field is tested against. Source: Lin, Sun, Zhang 2021, equation 7 and Lemma 3.
+
+    >>> import flowsim as fs, flowsim.dynamics
+    >>> risk = fs.PopulationRisk(fs.Gaussian(dim=2))
+    >>> rate = flowsim.dynamics.flow_velocity(risk, norm=[1.0, 2.0], angle=1.5, depth=1)
+    >>> rate.angle.round(6).tolist()
+    [-0.397943, -0.198971]
     """
     start = Start(norm, angle)
     depth = arguments.whole("depth", depth, low=1, high=MAX_DEPTH).astype(float)

@@ -15,7 +15,14 @@ def rerun(run: Trajectory, times: Any = None) -> Trajectory:
     """The same run again, from its risk, start, depth and configuration.
 
     run: a Trajectory, fresh or loaded.  times: for a flow, other times to record, (T,); a descent is recorded at the same steps.
+
     Raises ValueError where ``times`` is given for a descent, or the flow's solver was neither in `SOLVERS` nor a diffrax class.
+
+    >>> import flowsim as fs, flowsim.dynamics
+    >>> flow = fs.gradient_flow(fs.PopulationRisk(fs.Gaussian(dim=2)), fs.Start(), [1.0, 10.0])
+    >>> again = flowsim.dynamics.rerun(flow, times=[10.0])
+    >>> bool(abs(again.log_norm[-1] - flow.log_norm[-1]) < 1e-9)
+    True
     """
     risk = run.risks if run.shape else run.problem
     config = run.config

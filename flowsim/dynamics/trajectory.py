@@ -53,6 +53,12 @@ class Coverage:
     exact_steps, covered_steps: (...), their numbers.
     first_burst: (...), the step at which the direction error, growing at the edge of stability, first turns the norm down; -1 for none.
     norm_error: (..., T), estimated relative error of |w|.  direction_error: (..., T), of s, relative to max(|s|, 1).
+
+    >>> import flowsim as fs
+    >>> risk = fs.PopulationRisk(fs.Gaussian(dim=2))
+    >>> coverage = fs.gradient_descent(risk, fs.Start(), step_size=0.5, steps=10**9).coverage
+    >>> int(coverage.exact_steps + coverage.covered_steps), int(coverage.first_burst), bool(coverage.norm_error[-1] < 1e-10)
+    (1000000000, -1, True)
     """
 
     exact_steps: Int[np.ndarray, "..."]
@@ -87,6 +93,22 @@ class Trajectory:
     config: the rest of what it takes to run it again; everything JSON.
     log_layer: (..., T), log |a|, a the singular value of layers 2..N of a descent (its layers drift apart); None for a flow.
     coverage: how a descent's steps were taken; None for a flow.
+
+    Made by `gradient_flow`, `gradient_descent`, `modified_flow` and `load`; ``run[index]`` takes single runs out of a batch.
+
+    >>> import flowsim as fs
+    >>> risk = fs.PopulationRisk(fs.Gaussian(dim=2))
+    >>> batch = fs.gradient_flow(risk, fs.Start(norm=[1.0, 10.0], angle=1.5), [1e3, 1e12], depth=3)
+    >>> batch.shape, batch.ok, batch.message
+    ((2,), True, '2 of 2 runs: reached the last time asked for')
+    >>> run = batch[0]
+    >>> run.problem == risk, run.norm.round(3).tolist(), run.angle.tolist(), f"{run.log_tan_half_angle[-1]:.6e}"
+    (True, [128.185, 32330851.224], [0.0, 0.0], '-1.059094e+14')
+    >>> [f"{x[-1]:.6e}" for x in (run.risk, run.error_rate, run.one_minus_cos)]
+    ['2.029745e-08', '0.000000e+00', '0.000000e+00']
+    >>> descent = fs.gradient_descent(risk, fs.Start(norm=1.0, angle=1.5), step_size=0.5, steps=[0, 10**5], depth=2)
+    >>> descent.sharpness.round(6).tolist()
+    [0.10331, 0.199417]
     """
 
     kind: Literal["flow", "descent"]
@@ -189,15 +211,29 @@ class Trajectory:
         )
 
     def require_ok(self) -> None:
-        """RuntimeError with the message unless every run reached the last time."""
+        """RuntimeError with the message unless every run reached the last time.
+
+        >>> import flowsim as fs
+        >>> run = fs.gradient_flow(fs.PopulationRisk(fs.Gaussian(dim=2)), fs.Start(), [1e6], max_steps=10)
+        >>> run.require_ok()  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        RuntimeError: this run has no rate: all steps allowed were used before the last time; raise max_steps, ...
+        """
         if not self.ok:
             raise RuntimeError(f"this run has no rate: {self.message}")
 
     def local_exponent(self, quantity: Literal["direction", "norm", "risk"] = "direction") -> Array:
         """d log X / d log t of X = -s, r or L, shape (..., T).
 
+        quantity: "direction" for -s, "norm" for r, "risk" for L.
+
         A flow's is exact, t X'/X with X' from the field; a descent's is the central difference of the records.
-        RuntimeError on a failed run.
+        RuntimeError on a failed run, ValueError for another quantity.
+
+        >>> import flowsim as fs
+        >>> run = fs.gradient_flow(fs.PopulationRisk(fs.Gaussian(dim=2)), fs.Start(), [1.0, 1e6, 1e12], depth=3)
+        >>> run.local_exponent("norm").round(4).tolist()
+        [-0.0145, 0.6, 0.6]
         """
         arguments.one_of("quantity", quantity, ("direction", "norm", "risk"))
         self.require_ok()
@@ -293,7 +329,13 @@ class Trajectory:
         return [f"steps   {exact} taken one by one, {covered:.6g} covered{first}{'' if np.isnan(norm) else f'; {digits}'}"]
 
     def to_xarray(self) -> "xarray.Dataset":
-        """An xarray Dataset with units and long names; attrs hold the configuration as JSON."""
+        """An xarray Dataset with units and long names; attrs hold the configuration as JSON.
+
+        >>> import flowsim as fs
+        >>> data = fs.gradient_flow(fs.PopulationRisk(fs.Gaussian(dim=2)), fs.Start(), [1.0, 10.0]).to_xarray()
+        >>> dict(data.sizes), data["log_tan_half_angle"].attrs["long_name"]
+        ({'record': 2}, 'log tan(theta/2), theta the angle between w and v')
+        """
         import xarray
 
         batch = tuple(f"batch_{i}" for i in range(len(self.shape)))
@@ -326,12 +368,31 @@ class Trajectory:
         return xarray.Dataset(data, coords=coords, attrs=attrs)
 
     def save(self, path: str | PathLike[str]) -> Path:
-        """Write a netCDF file, whole or not at all; returns its path. OSError naming the path where it cannot be written."""
+        """Write a netCDF file, whole or not at all; returns its path. OSError naming the path where it cannot be written.
+
+        path: of the file; one that stands there is replaced.
+
+        >>> import tempfile, flowsim as fs
+        >>> flow = fs.gradient_flow(fs.PopulationRisk(fs.Gaussian(dim=2)), fs.Start(), [1.0, 10.0])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     flow.save(f"{folder}/run.nc").name
+        'run.nc'
+        """
         return write_whole(path, lambda part: self.to_xarray().to_netcdf(part, engine="h5netcdf"))
 
 
 def load(path: str | PathLike[str]) -> Trajectory:
-    """Read a run that `Trajectory.save` wrote. FileNotFoundError, or ValueError where it is not one of ours or is cut short."""
+    """Read a run that `Trajectory.save` wrote.
+
+    path: of the netCDF file. FileNotFoundError where there is none, ValueError where it is not one of ours or is cut short.
+
+    >>> import tempfile, flowsim as fs
+    >>> flow = fs.gradient_flow(fs.PopulationRisk(fs.Gaussian(dim=2)), fs.Start(), [1.0, 10.0])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     again = fs.load(flow.save(f"{folder}/run.nc"))
+    >>> bool((again.log_norm == flow.log_norm).all()), again.problem == flow.problem
+    (True, True)
+    """
     return read_netcdf(path, "a flowsim run", {FORMAT: trajectory_of})
 
 

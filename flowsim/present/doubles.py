@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 
 from flowsim import arguments
 from flowsim.dynamics import Trajectory, gradient_descent
-from flowsim.present.panels import log_values
+from flowsim.present.axes import legend_above, log_values
 from flowsim.present.style import THEORY, make_figure, palette, styled
 from flowsim.problem import Gaussian, PopulationRisk, Start
 
@@ -108,17 +108,17 @@ def doubles_runs() -> tuple[Trajectory, CartesianDescent]:
     return descent, cartesian_descent(risk, start, STEP_SIZE, STEPS, DEPTH, [AXIS, GENERAL])
 
 
-def doubles_figure(descent: Trajectory, doubles: CartesianDescent, figure: Figure | None = None) -> Figure:
+def doubles_figure(descent: Trajectory, doubles: CartesianDescent, figure: Figure | None = None, page: str | None = None) -> Figure:
     r"""-s = -log tan(theta/2), sigma and |w| against k: flowsim's run, and the same in Cartesian doubles with two teachers.
 
     Dashed: sigma = 2. Dotted: -s of the smallest double and of the rounding of 1, and the first step with sigma > 2.
     Steps that leave no part across v at all are not drawn.
 
-    descent, doubles: what `doubles_runs` returns.  figure: an empty one to draw into; a new one by default.
+    descent, doubles: what `doubles_runs` returns.  figure, page: as in `trajectory_figure`.
     """
     names = ["flowsim", r"doubles, $v=(0,1)$", r"doubles, $v=(3,4)/5$"]
-    with styled():
-        figure = make_figure(figure, 4.6)
+    with styled(page):
+        given, figure = figure, make_figure(figure, 4.6)
         axes = figure.subplots(3, 1, sharex=True, height_ratios=(3, 2, 2))
         ours = (-descent.log_tan_half_angle, descent.sharpness, descent.norm)
         theirs = (-doubles.log_tan_half_angle, doubles.sharpness, doubles.norm)
@@ -132,7 +132,7 @@ def doubles_figure(descent: Trajectory, doubles: CartesianDescent, figure: Figur
         log_values(direction, np.array([1.0, float(np.max(ours[0]))]))
         for level, name in ((SMALLEST, "smallest double"), (ROUNDING, "rounding of 1")):
             direction.axhline(level, zorder=1.5, **MARK)
-            direction.annotate(name, (FIRST, level), (4, 2), "data", "offset points", va="bottom", color=MARK["color"], fontsize=7.5)
+            direction.annotate(name, (FIRST, level), (4, 2), "data", "offset points", va="bottom", color=MARK["color"], size="small")
         direction.set_ylabel(r"direction  $-s$")
         sharpness.axhline(2.0, **THEORY)
         sharpness.set_ylim(bottom=0.0)
@@ -144,7 +144,7 @@ def doubles_figure(descent: Trajectory, doubles: CartesianDescent, figure: Figur
         norm.set_xlabel(r"step  $k$")
         figure.align_ylabels(axes)
         handles = [Line2D([], [], color=colour, linewidth=width) for colour, width in zip(palette(), (2.6, 1.5, 0.8), strict=False)]
-        figure.legend(handles, names, loc="outside upper center", ncols=3)
+        legend_above(figure, handles, names, grow=given is None)
     return figure
 
 

@@ -13,7 +13,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from flowsim.dynamics import EDGE
-from flowsim.present.style import make_axes, make_figure, styled
+from flowsim.present.axes import legend_above
+from flowsim.present.style import current_page, make_axes, make_figure, styled
 from flowsim.sweeps import CLASSES, RegimeMap
 from flowsim.theory import critical_step_size, edge, first_burst, sharpness
 
@@ -87,7 +88,7 @@ BOUNDARIES = (
     Boundary(r"$\sigma=2$ at the start", (0, (1, 1.2)), _start_sharp),
     Boundary(r"$\eta c=2$", (0, (5, 2)), _critical),
     Boundary(r"$\sigma=2$ at the last step", (0, (5, 1.5, 1, 1.5)), _edge_at_end),
-    Boundary("first burst at the last step", "-", _burst_at_end),
+    Boundary("first burst at the last step", (0, (9, 1.5)), _burst_at_end),
 )
 """All for a run that starts balanced; the last two for one that is aligned too, from three layers on."""
 
@@ -125,17 +126,21 @@ def _plot(chart: RegimeMap, ax: Axes | None, boundaries: Boundaries) -> Axes:
         return ax
 
 
-def regime_figure(charts: RegimeMap | list[RegimeMap], theory: bool = True, figure: Figure | None = None) -> Figure:
-    """Maps side by side, as `plot_regimes` draws them, with one legend that names the classes present and the boundaries drawn.
+def regime_figure(
+    charts: RegimeMap | list[RegimeMap], theory: bool = True, figure: Figure | None = None, page: str | None = None
+) -> Figure:
+    """Maps as `plot_regimes` draws them, with one legend that names the classes present and the boundaries drawn.
 
-    charts: a map, or up to three.  theory: whether to draw the boundaries.  figure: an empty one to draw into; a new one by default.
+    charts: a map, or up to three, side by side, or above each other in a single column.  theory: whether to draw the boundaries.
+    figure, page: as in `trajectory_figure`.
     """
     several = [charts] if isinstance(charts, RegimeMap) else list(charts)
     if not 1 <= len(several) <= 3:
         raise ValueError(f"`charts` must be one to three maps, but are {len(several)}")
-    with styled():
-        figure = make_figure(figure, 3.7 if len(several) == 1 else 3.2)
-        axes = figure.subplots(1, len(several), squeeze=False)[0]
+    with styled(page):
+        wide, count = current_page().wide, len(several)
+        given, figure = figure, make_figure(figure, (3.4 if count == 1 else 2.9) if wide else 2.4 * count + 0.3)
+        axes = figure.subplots(*((1, count) if wide else (count, 1)), squeeze=False).ravel()
         predicted = [_predicted(chart) if theory else [] for chart in several]
         for chart, ax, boundaries in zip(several, axes, predicted, strict=True):
             _plot(chart, ax, boundaries)
@@ -147,7 +152,7 @@ def regime_figure(charts: RegimeMap | list[RegimeMap], theory: bool = True, figu
         lines = [boundary for boundary in BOUNDARIES if boundary.label in drawn]
         handles += [Line2D([], [], color="black", linewidth=1.1, linestyle=boundary.dashes) for boundary in lines]
         names += [boundary.label for boundary in lines]
-        figure.legend(handles, names, loc="outside upper center", ncols=min(len(names), 3))
+        legend_above(figure, handles, names, grow=given is None)
     return figure
 
 

@@ -3,11 +3,10 @@
 import numpy as np
 
 from flowsim.dynamics import Trajectory, gradient_descent, gradient_flow
-from flowsim.problem import Gaussian, PopulationRisk, Sphere, Start, log_times
+from flowsim.problem import Gaussian, PopulationRisk, Start, log_times
+from flowsim.theory.paper import FIGURE_1
 
 LATE_DEPTHS = (1, 2, 3, 5)
-PAPER_DEPTHS = (1, 4)
-PAPER_STEP = 1e-3
 PAPER_STEPS = 30_000
 
 
@@ -24,7 +23,6 @@ def paper_runs(steps: int = PAPER_STEPS, every: int = 100) -> tuple[Trajectory, 
     steps: of the descent, recorded ``every`` so many. The paper's stochastic descent with batches of 1000 is here a descent on the
     population risk. Source: Lin, Sun, Zhang 2021 (submitted version), figure 1.
     """
-    risk, start = PopulationRisk(Sphere(dim=2)), Start.from_vectors([0.6, -0.8], [0.0, 1.0])
-    record = np.arange(0, steps + 1, every)
-    flow = gradient_flow(risk, start, PAPER_STEP * record, depth=list(PAPER_DEPTHS))
-    return flow, gradient_descent(risk, start, PAPER_STEP, record, depth=list(PAPER_DEPTHS))
+    record, depths = np.arange(0, steps + 1, every), list(FIGURE_1.depths)
+    flow = gradient_flow(FIGURE_1.risk, FIGURE_1.start, FIGURE_1.step_size * record, depth=depths)
+    return flow, gradient_descent(FIGURE_1.risk, FIGURE_1.start, FIGURE_1.step_size, record, depth=depths)

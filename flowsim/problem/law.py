@@ -26,7 +26,13 @@ class Tail:
 
     If P(|x_1| < u) ~ C u^a then exponent = a and constant = C a Gamma(a+1) etaD(a+1); with a = 1 and density f of |x_1| it is
     K = f(0) pi^2/12. A coefficient that does not exist (a logarithm stands there, or the law is not smooth enough) is nan.
-    Source: derivations/growth.py.
+
+    constant: K.  exponent: a.  next_coefficient, next_power: of the next term. Source: derivations/growth.py.
+
+    >>> import flowsim as fs
+    >>> tail = fs.Laplace(dim=2, scale=1.0).tail
+    >>> round(tail.constant, 6), tail.exponent, round(tail.next_coefficient, 6), tail.next_power
+    (0.822467, 1.0, -1.803085, 3.0)
     """
 
     constant: float
@@ -44,7 +50,17 @@ def smooth_tail(density_at_zero: float, slope: float, second: float) -> Tail:
 
 
 class Law(ABC):
-    """A spherically symmetric law of x in R^dim with E|x| finite and P(x = 0) = 0."""
+    """A spherically symmetric law of x in R^dim with E|x| finite and P(x = 0) = 0: one density f of |x_1| says all that the risk needs.
+
+    name: what files and the command line call the kind of law.  dim: d, whole, 2 or more.
+
+    >>> import flowsim as fs
+    >>> law = fs.Gaussian(dim=3, scale=2.0)
+    >>> isinstance(law, fs.Law), law.second_moment, law.tail.exponent
+    (True, 4.0, 1.0)
+    >>> round(law.profile.pull, 6)
+    0.797885
+    """
 
     name: ClassVar[str]
     dim: int
@@ -76,9 +92,16 @@ class Law(ABC):
         """E[x_1^2], the eigenvalue of the covariance; inf where it diverges."""
 
     def sample(self, seed: Any, n: int) -> np.ndarray:
-        """n independent samples of x, shape (n, dim).
+        """n independent samples of x, (n, dim).
 
-        seed: an int, a numpy Generator or SeedSequence, or a JAX key.
+        seed: an int, a numpy Generator or SeedSequence, or a JAX key; the same seed gives the same samples.  n: whole, 1 or more.
+
+        ValueError where one is not what it must be.
+
+        >>> import flowsim as fs
+        >>> x = fs.Sphere(dim=3, radius=2.0).sample(seed=0, n=4)
+        >>> x.shape, float((x**2).sum(axis=1).round(12).max())
+        ((4, 3), 4.0)
         """
         count = int(arguments.whole("n", n, low=1))
         generator = _generator(seed)
@@ -87,13 +110,23 @@ class Law(ABC):
         return self._norms(generator, count)[:, None] * direction
 
     def config(self) -> dict[str, Any]:
-        """What `law_from_config` needs to build this law again."""
+        """What makes this law again, JSON: its name under "law", and its parameters.
+
+        >>> import flowsim as fs
+        >>> fs.StudentT(dim=2, df=3.0).config()
+        {'law': 'student-t', 'dim': 2, 'df': 3.0, 'scale': 1.0}
+        """
         return {"law": self.name, **{k: v for k, v in self.__dict__.items() if k in self._parameters}}
 
     _parameters: ClassVar[tuple[str, ...]] = ("dim",)
 
     def label(self) -> str:
-        """A short name with parameters, for legends and tables."""
+        """A short name with parameters, for legends and tables.
+
+        >>> import flowsim as fs
+        >>> fs.StudentT(dim=2, df=3.0).label()
+        'StudentT(dim=2, df=3, scale=1)'
+        """
         inside = ", ".join(f"{k}={v:g}" for k, v in self.config().items() if k != "law")
         return f"{type(self).__name__}({inside})"
 

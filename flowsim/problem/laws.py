@@ -25,7 +25,16 @@ from flowsim.problem.profile import Kernel, Profile, build_profile
 
 @dataclass(frozen=True)
 class Gaussian(Law):
-    """x ~ N(0, scale^2 I): f(u) = sqrt(2/pi)/scale exp(-u^2/(2 scale^2)), c = scale/sqrt(2 pi)."""
+    """x ~ N(0, scale^2 I): f(u) = sqrt(2/pi)/scale exp(-u^2/(2 scale^2)), c = scale/sqrt(2 pi).
+
+    dim: d, whole, 2 or more; h and c do not depend on it.  scale: standard deviation of a coordinate, 1e-100 to 1e100.
+
+    ValueError where one is not what it must be. Source: derivations/laws.py.
+
+    >>> import flowsim as fs
+    >>> round(fs.Gaussian(dim=2, scale=1.0).profile.pull, 6)
+    0.398942
+    """
 
     dim: int = 2
     scale: float = 1.0
@@ -72,7 +81,16 @@ def _sphere_weights(dim: int, radius: float) -> OctaveWeights:
 
 @dataclass(frozen=True)
 class Sphere(Law):
-    """x uniform on the sphere of this radius: f(u) prop. to (1 - u^2/radius^2)^((dim-3)/2)."""
+    """x uniform on the sphere of this radius: f(u) prop. to (1 - u^2/radius^2)^((dim-3)/2).
+
+    dim: d, whole, 2 or more; 2 is the circle of the paper's figure 1.  radius: |x|, 1e-100 to 1e100.
+
+    ValueError where one is not what it must be. Source: derivations/laws.py.
+
+    >>> import flowsim as fs
+    >>> round(fs.Sphere(dim=2, radius=1.0).profile.pull, 6)
+    0.31831
+    """
 
     dim: int = 2
     radius: float = 1.0
@@ -101,7 +119,16 @@ class Sphere(Law):
 
 @dataclass(frozen=True)
 class Ball(Law):
-    """x uniform in the ball of this radius; x_1 has the law it has on the sphere of R^(dim+2)."""
+    """x uniform in the ball of this radius; x_1 has the law it has on the sphere of R^(dim+2).
+
+    dim: d, whole, 2 or more.  radius: of the ball, 1e-100 to 1e100.
+
+    ValueError where one is not what it must be. Source: derivations/laws.py.
+
+    >>> import flowsim as fs
+    >>> fs.Ball(dim=2).profile.pull == fs.Sphere(dim=4).profile.pull
+    True
+    """
 
     dim: int = 2
     radius: float = 1.0
@@ -129,7 +156,17 @@ class Ball(Law):
 
 @dataclass(frozen=True)
 class StudentT(Law):
-    """x = scale g sqrt(df/chi2_df), g standard normal: every coordinate is scale times a Student t; E|x| needs df > 1."""
+    """x = scale g sqrt(df/chi2_df), g standard normal: every coordinate is scale times a Student t; E|x| needs df > 1.
+
+    dim: d, whole, 2 or more.  df: degrees of freedom, above 1.  scale: 1e-100 to 1e100.
+
+    ValueError where one is not what it must be. Source: derivations/laws.py.
+
+    >>> import flowsim as fs
+    >>> law = fs.StudentT(dim=2, df=1.5)
+    >>> law.second_moment, round(law.profile.pull, 6)
+    (inf, 1.022205)
+    """
 
     dim: int = 2
     df: float = 5.0
@@ -169,7 +206,17 @@ class StudentT(Law):
 
 @dataclass(frozen=True)
 class Laplace(Law):
-    """x = scale sqrt(2 E) g, E exponential, g standard normal: every coordinate has density exp(-|x_1|/scale)/(2 scale)."""
+    """x = scale sqrt(2 E) g, E exponential, g standard normal: every coordinate has density exp(-|x_1|/scale)/(2 scale), c = scale/2.
+
+    dim: d, whole, 2 or more.  scale: 1e-100 to 1e100. The density has a kink at 0, so h has a term in r^-3, which smooth laws lack.
+
+    ValueError where one is not what it must be. Source: derivations/laws.py, derivations/closed_forms.py.
+
+    >>> import flowsim as fs
+    >>> law = fs.Laplace(dim=2, scale=1.0)
+    >>> round(law.profile.pull, 12), law.tail.next_power
+    (0.5, 3.0)
+    """
 
     dim: int = 2
     scale: float = 1.0
@@ -205,6 +252,17 @@ class Radial(Law):
     """x = R u, u uniform on the unit sphere, R = |x| by any positive continuous law of scipy.stats (frozen).
 
     h(r) = E[R h_S(r R)] with h_S of the unit sphere. A density of R that is singular or positive at 0 changes the tail of h.
+
+    dim: d, whole, 2 or more.  radius: the law of |x|, such as ``scipy.stats.gamma(3.0)``; its density's accuracy is the profile's.
+
+    ValueError where one is not what it must be: a support below 0, a density that does not integrate to 1, an infinite mean.
+    Source: derivations/laws.py.
+
+    >>> import flowsim as fs
+    >>> from scipy import stats
+    >>> law = fs.Radial(3, stats.gamma(0.5))
+    >>> print(law.label(), round(law.profile.pull, 6), round(law.tail.exponent, 6))
+    Radial(dim=3, gamma(0.5)) 0.125 0.5
     """
 
     dim: int = 2
@@ -298,6 +356,7 @@ class Radial(Law):
 
 
 LAWS: dict[str, type[Law]] = {law.name: law for law in (Gaussian, Sphere, Ball, StudentT, Laplace, Radial)}
+"""Every kind of law by its ``name``."""
 
 
 def law_from_config(config: dict[str, Any]) -> Law:

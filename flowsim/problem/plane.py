@@ -45,8 +45,15 @@ def log_sin(s: Array) -> Array:
 class Start:
     """Where runs start: norm r > 0 and angle theta in [0, pi] to v; arrays broadcast to one batch.
 
-    norm: |w(0)|, of the end-to-end predictor.
+    norm: |w(0)|, of the end-to-end predictor, 1e-100 to 1e100.
     angle: in radians. 0 and the double nearest to pi stand for the two rays exactly.
+
+    Raises ValueError where one is out of range, or shapes do not broadcast. Starts compare and hash by value.
+
+    >>> import flowsim as fs
+    >>> start = fs.Start(norm=[0.1, 1.0, 10.0], angle=1.5)
+    >>> start.shape, start.log_tan_half_angle.round(6).tolist()
+    ((3,), [-0.070856, -0.070856, -0.070856])
     """
 
     norm: Any = 1.0
@@ -72,7 +79,15 @@ class Start:
 
     @classmethod
     def from_vectors(cls, w: Any, v: Any) -> "Start":
-        """The start of predictors w, shape (..., d), seen from the teacher v, shape (d,)."""
+        """The start of predictors w, seen from the teacher v: r = |w|, theta the angle between them.
+
+        w: (..., d), not 0.  v: (d,), not 0; only its direction counts. ValueError on other shapes.
+
+        >>> import flowsim as fs
+        >>> start = fs.Start.from_vectors(w=[0.6, -0.8], v=[0.0, 1.0])
+        >>> float(start.norm), round(float(start.angle), 6)
+        (1.0, 2.498092)
+        """
         w, v = arguments.reals("w", w), arguments.reals("v", v)
         if v.ndim != 1 or not np.linalg.norm(v) > 0:
             raise ValueError(f"`v` must be a nonzero vector, but is {v!r}")
@@ -84,11 +99,19 @@ class Start:
         return cls(np.linalg.norm(w, axis=-1), np.minimum(np.arctan2(perpendicular, parallel), np.pi))
 
     def broadcast(self, shape: tuple[int, ...]) -> "Start":
-        """The same start or starts, repeated to this shape."""
+        """The same start or starts, repeated to this shape.
+
+        shape: of a batch; ValueError, NumPy's, where these starts do not broadcast to it.
+
+        >>> import flowsim as fs
+        >>> fs.Start(norm=1.0, angle=1.5).broadcast((2, 3)).shape
+        (2, 3)
+        """
         return self if shape == self.shape else Start(np.broadcast_to(self.norm, shape), np.broadcast_to(self.angle, shape))
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """The batch's shape; () for a single start."""
         return self.norm.shape
 
     @property
@@ -98,7 +121,14 @@ class Start:
 
 
 def log_times(first: float = 1e-2, last: float = 1e12, count: int = 200) -> Array:
-    """``count`` times from first to last, evenly spaced in log t."""
+    """``count`` times from first to last, evenly spaced in log t: (count,).
+
+    first, last: 0 < first < last.  count: whole, 2 or more. ValueError where one is not.
+
+    >>> import flowsim as fs
+    >>> fs.log_times(1e-2, 1e2, 5).round(12).tolist()
+    [0.01, 0.1, 1.0, 10.0, 100.0]
+    """
     low = arguments.real("first", first, low=0.0, strict=True)
     high = arguments.real("last", last, low=low, strict=True)
     n = int(arguments.whole("count", count, low=2))

@@ -37,11 +37,18 @@ Kernel = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """h, A, D = (c - h)/r and -h' of one law; the same shapes for every law.
+    """h, A, D = (c - h)/r and -h' of one law, over the whole double range; the same shapes for every law.
 
     pull: c = E|x_1|/2.
     split: the r below which ``force`` holds D and from which on it holds h.
     force, aligned_table, curvature_table: tables of shape (table.ROWS, table.DEGREE + 1).
+
+    Made by a law, as its ``profile``; `PopulationRisk` gives the same functions and checks its arguments.
+
+    >>> import flowsim as fs
+    >>> profile = fs.Laplace(dim=2).profile
+    >>> f"{float(profile.growth(1e-9)):.9f} {float(profile.growth(1e9)):.6e} {float(profile.growth(1e150)):.6e}"
+    '0.500000000 8.224670e-19 8.224670e-301'
     """
 
     pull: float
@@ -51,26 +58,63 @@ class Profile:
     curvature_table: np.ndarray
 
     def growth(self, r: np.ndarray | float) -> np.ndarray:
-        """h(r); relative error below 1e-13."""
+        """h(r) = E[|x_1| / (1 + exp(r|x_1|))]; relative error below 1e-13.
+
+        r: zero or positive, any shape, which is the result's. Not checked here, nor in the functions below.
+
+        >>> import flowsim as fs
+        >>> profile = fs.Laplace(dim=2).profile
+        >>> round(float(profile.growth(1.0)), 12)
+        0.177532966576
+        """
         value = table.evaluate(self.force, r)
         return np.asarray(np.where(r < self.split, self.pull - r * value, value))
 
     def drag_ratio(self, r: np.ndarray | float) -> np.ndarray:
-        """D(r) = (c - h(r))/r; relative error below 1e-13, finite limit at r = 0 where E|x|^2 is finite."""
+        """D(r) = (c - h(r))/r; relative error below 1e-13, finite limit at r = 0 where E|x|^2 is finite.
+
+        r: as in `growth`.
+
+        >>> import flowsim as fs
+        >>> profile = fs.Laplace(dim=2).profile
+        >>> round(float(profile.drag_ratio(0.0)), 12)
+        0.5
+        """
         value = table.evaluate(self.force, r)
         above = r >= self.split
         return np.asarray(np.where(above, (self.pull - value) / np.where(above, r, 1.0), value))
 
     def aligned(self, r: np.ndarray | float) -> np.ndarray:
-        """A(r); relative error below 1e-13."""
+        """A(r) = E log(1 + exp(-r|x_1|)); relative error below 1e-13.
+
+        r: as in `growth`.
+
+        >>> import flowsim as fs
+        >>> float(fs.Laplace(dim=2).profile.aligned(0.0).round(12))
+        0.69314718056
+        """
         return table.evaluate(self.aligned_table, r)
 
     def curvature(self, r: np.ndarray | float) -> np.ndarray:
-        """-h'(r) = E[|x_1|^2 s(1-s)], s = 1/(1 + exp(r|x_1|)); relative error below 1e-13."""
+        """-h'(r) = E[|x_1|^2 s(1-s)], s = 1/(1 + exp(r|x_1|)); relative error below 1e-13.
+
+        r: as in `growth`.
+
+        >>> import flowsim as fs
+        >>> float(fs.Laplace(dim=2).profile.curvature(0.0).round(12))
+        0.5
+        """
         return table.evaluate(self.curvature_table, r)
 
     def as_kernel(self, z: np.ndarray) -> np.ndarray:
-        """(h, c - h, A, -z h')(z): what `build_profile` takes to mix this law over its scale."""
+        """(h, c - h, A, -z h')(z), (4, ...): what `build_profile` takes to mix this law over its scale.
+
+        z: zero or positive, any shape.
+
+        >>> import numpy as np, flowsim as fs
+        >>> fs.Laplace(dim=2).profile.as_kernel(np.array(0.0)).round(12).tolist()
+        [0.5, 0.0, 0.69314718056, 0.0]
+        """
         drag = z * self.drag_ratio(z)
         return np.stack([self.growth(z), drag, self.aligned(z), z * self.curvature(z)])
 

@@ -51,6 +51,16 @@ class RegimeMap:
     code: (M, E), into the names of `CLASSES`, in their order.
     first_burst, peak_sharpness, last_sharpness, norm_gap, direction_gap: (M, E), what the classes rest on; nan where not reached.
     risk, start, depth, steps: of every cell, but for what ``axis`` varies.  config: thresholds and versions.
+
+    >>> import flowsim as fs
+    >>> regimes = fs.regime_map(fs.PopulationRisk(fs.Gaussian(dim=2)), step_sizes=[0.1, 20.0], depths=[1, 2], steps=1000)
+    >>> print(regimes)
+    regime map: 2 step sizes x 2 depths, 1000 steps a cell
+    law     Gaussian(dim=2, scale=1); r(0) = 1, theta(0) = 1.5
+    axes    eta = 0.1 .. 20, depth = 1 .. 2
+    shares  follows the flow 50 %, catapult 50 %
+    >>> regimes.names.tolist(), regimes.shares["flow"], regimes.complete
+    ([['flow', 'catapult'], ['flow', 'catapult']], 0.5, True)
     """
 
     axis: str
@@ -104,7 +114,13 @@ class RegimeMap:
         )
 
     def to_xarray(self) -> "xarray.Dataset":
-        """An xarray Dataset with long names; attrs hold the configuration as JSON."""
+        """An xarray Dataset with long names; attrs hold the configuration as JSON.
+
+        >>> import flowsim as fs
+        >>> regimes = fs.regime_map(fs.PopulationRisk(fs.Gaussian(dim=2)), step_sizes=[0.1, 20.0], depths=[1, 2], steps=100)
+        >>> dict(regimes.to_xarray().sizes)
+        {'depth': 2, 'step_size': 2}
+        """
         import xarray
 
         dims = (self.axis, "step_size")
@@ -133,12 +149,31 @@ class RegimeMap:
         return xarray.Dataset(data, coords=coords, attrs=attrs)
 
     def save(self, path: str | PathLike[str]) -> Path:
-        """Write a netCDF file, whole or not at all; returns its path. OSError naming the path where it cannot be written."""
+        """Write a netCDF file, whole or not at all; returns its path. OSError naming the path where it cannot be written.
+
+        path: of the file; one that stands there is replaced.
+
+        >>> import tempfile, flowsim as fs
+        >>> regimes = fs.regime_map(fs.PopulationRisk(fs.Gaussian(dim=2)), step_sizes=[0.1, 20.0], depths=[1, 2], steps=100)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     regimes.save(f"{folder}/map.nc").name
+        'map.nc'
+        """
         return write_whole(path, lambda part: self.to_xarray().to_netcdf(part, engine="h5netcdf"))
 
 
 def load_map(path: str | PathLike[str]) -> RegimeMap:
-    """Read a map that `RegimeMap.save` wrote. FileNotFoundError, or ValueError where it is not one of ours or is cut short."""
+    """Read a map that `RegimeMap.save` wrote.
+
+    path: of the netCDF file. FileNotFoundError where there is none, ValueError where it is not one of ours or is cut short.
+
+    >>> import tempfile, flowsim as fs, flowsim.sweeps
+    >>> regimes = fs.regime_map(fs.PopulationRisk(fs.Gaussian(dim=2)), step_sizes=[0.1, 20.0], depths=[1, 2], steps=100)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     again = flowsim.sweeps.load_map(regimes.save(f"{folder}/map.nc"))
+    >>> bool((again.code == regimes.code).all())
+    True
+    """
     return read_netcdf(path, "a regime map", {FORMAT: map_of})
 
 

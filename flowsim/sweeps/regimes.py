@@ -66,7 +66,13 @@ def regime_map(
     steps: K, 100 or more; 10^9 takes a few times as long as 10^5.  depth: N where it is not the axis; default 1.
     start: what is not the axis of one start; default norm 1, angle 1.5.
 
-    The classes are defined in this module. Ctrl-C leaves the cells that were decided, and the others "stopped". ValueError on bad input.
+    Returns a `RegimeMap`. The classes are defined in this module. Ctrl-C leaves the cells that were decided, and the others "stopped".
+    ValueError on bad input.
+
+    >>> import flowsim as fs
+    >>> risk = fs.PopulationRisk(fs.Gaussian(dim=2))
+    >>> fs.regime_map(risk, step_sizes=[0.1, 3.0, 20.0], angles=[0.5, 2.5], steps=1000, depth=2).names.tolist()
+    [['flow', 'other', 'catapult'], ['flow', 'other', 'catapult']]
     """
     axis, values = _axis({"angle": angles, "norm": norms, "depth": depths})
     if not isinstance(risk, PopulationRisk):

@@ -1,4 +1,10 @@
-"""What should happen: late rates of the flow, the paper's bounds with printed and derived constants, thresholds of descent."""
+"""What should happen: late rates of the flow, the paper's bounds with printed and derived constants, thresholds of descent.
+
+>>> import flowsim as fs
+>>> risk = fs.PopulationRisk(fs.Gaussian(dim=2))
+>>> fs.theory.rates(risk, depth=3).direction_exponent, round(fs.theory.critical_step_size(risk, depth=2), 6)
+(1.2, 5.013257)
+"""
 
 from typing import Any
 
@@ -15,9 +21,26 @@ from flowsim.theory.bounds import (
     norm_floor,
     two_layer_direction,
 )
-from flowsim.theory.descent_bounds import descent_cosine_bound, descent_cosine_bound_kept
+from flowsim.theory.descent_bounds import (
+    descent_cosine_bound,
+    descent_cosine_bound_kept,
+    descent_exponent,
+    descent_exponent_kept,
+)
 from flowsim.theory.rates import NoisyRates, Rates, noisy_rates, rates
 from flowsim.theory.states import State
+from flowsim.theory.step_sums import (
+    GeometricSteps,
+    PowerSteps,
+    SettledSteps,
+    StepSumCeilings,
+    StepSumOrder,
+    StepSumRange,
+    step_sum,
+    step_sum_ceilings,
+    step_sum_order,
+    step_sum_range,
+)
 from flowsim.theory.thresholds import (
     Edge,
     FirstBurst,
@@ -36,11 +59,17 @@ __all__ = [
     "DirectionBound",
     "Edge",
     "FirstBurst",
+    "GeometricSteps",
     "LabelNoiseStability",
     "Lemma4",
     "NoisyRates",
+    "PowerSteps",
     "Rates",
+    "SettledSteps",
     "State",
+    "StepSumCeilings",
+    "StepSumOrder",
+    "StepSumRange",
     "Theorem1",
     "Theorem5",
     "Theorem5Upper",
@@ -49,6 +78,8 @@ __all__ = [
     "critical_step_size",
     "descent_cosine_bound",
     "descent_cosine_bound_kept",
+    "descent_exponent",
+    "descent_exponent_kept",
     "direction_rate",
     "edge",
     "first_burst",
@@ -59,6 +90,10 @@ __all__ = [
     "norm_floor",
     "rates",
     "sharpness",
+    "step_sum",
+    "step_sum_ceilings",
+    "step_sum_order",
+    "step_sum_range",
     "thresholds",
     "two_layer_direction",
     "two_layer_edge",
@@ -66,7 +101,12 @@ __all__ = [
 
 
 def claims() -> Any:
-    """The registry of claims: every statement flowsim checks, with its source and its prediction."""
+    """The registry of claims: every statement flowsim checks, with its source and its prediction; a tuple of `flowsim.claims.Claim`.
+
+    >>> import flowsim as fs
+    >>> "theorem-1-lower-bound" in [claim.name for claim in fs.theory.claims()]
+    True
+    """
     # The public name `flowsim.theory.claims()` asks for this one import to the right, so it waits until the call.
     from flowsim.claims import registry
 

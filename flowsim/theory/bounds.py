@@ -26,14 +26,24 @@ SIX_TENTHS = 0.6
 """The paper's bound on (r^2)' at N = 1, and on (r^(2/N))' at any depth; the sharp one is 2 W(1/e) = 0.5569."""
 
 GROWTH_CONSTANT_PRINTED = 0.2785
+"""W(1/e) as the paper prints it, rounded up."""
+
 GROWTH_CONSTANT = float(lambertw(np.exp(-1.0)).real)
 """W(1/e) = 0.27846..., the largest value of z/(1 + exp(z))."""
 
 
 def growth_bound(r: Any, variant: Any = "as_derived") -> Array:
-    """h(r) <= W(1/e)/r for every law. r: norms, positive; any shape, which is the result's.
+    """h(r) <= W(1/e)/r for every law.
 
-    variant: "as_derived", the sharp constant W(1/e) = 0.27846..., or "as_printed", 0.2785. Source: the paper's Lemma 1.
+    r: norms, positive; any shape, which is the result's.
+    variant: "as_derived", the sharp constant W(1/e) = 0.27846..., or "as_printed", 0.2785.
+
+    ValueError where one is not what it must be. Source: the paper's Lemma 1; derivations/smoothness.py.
+
+    >>> import flowsim as fs
+    >>> risk = fs.PopulationRisk(fs.Sphere(dim=100))
+    >>> float(risk.growth(10.0)) < float(fs.theory.growth_bound(10.0))
+    True
     """
     constants = {"as_derived": GROWTH_CONSTANT, "as_printed": GROWTH_CONSTANT_PRINTED}
     constant = constants[arguments.one_of("variant", variant, constants)]
@@ -43,7 +53,11 @@ def growth_bound(r: Any, variant: Any = "as_derived") -> Array:
 class DirectionBound(ABC):
     """A bound E(t) on -2 s(t) along the flow from ``start``. Fields are checked when the bound is made; times when it is asked.
 
-    sense: "at least" where E <= -2 s, "at most" where E >= -2 s.
+    start: the `State` it starts from.  sense: "at least" where E <= -2 s, "at most" where E >= -2 s.
+
+    >>> import flowsim as fs
+    >>> issubclass(fs.theory.Theorem1, fs.theory.DirectionBound), fs.theory.Theorem5Upper.sense
+    (True, 'at most')
     """
 
     start: Any
@@ -54,15 +68,41 @@ class DirectionBound(ABC):
         """E at checked times."""
 
     def exponent(self, t: Any) -> Array:
-        """E(t), a bound on -2 s(t). t: times from start.time on, any shape, which is the result's; earlier ones raise ValueError."""
+        """E(t), a bound on -2 s(t).
+
+        t: times from start.time on, any shape, which is the result's; earlier ones raise ValueError.
+
+        >>> import flowsim as fs
+        >>> risk, start = fs.PopulationRisk(fs.Gaussian(dim=2)), fs.Start(norm=1.0, angle=1.0)
+        >>> bound = fs.theory.Theorem1(risk, fs.theory.State.of(start))
+        >>> flow = fs.gradient_flow(risk, start, [1.0, 1e6])
+        >>> bool((bound.exponent(flow.time) <= -2.0 * flow.log_tan_half_angle).all())
+        True
+        """
         return np.asarray(self._exponent(arguments.reals("t", t, low=self.start.time)))
 
     def log_tan_half_angle(self, t: Any) -> Array:
-        """-E/2: s is at most this where the sense is "at least"."""
+        """-E/2: s is at most this where the sense is "at least".
+
+        t: as in `exponent`.
+
+        >>> import flowsim as fs
+        >>> bound = fs.theory.Theorem1(fs.PopulationRisk(fs.Gaussian(dim=2)), (0.0, 1.0, -1.0))
+        >>> round(float(bound.log_tan_half_angle(0.0)), 12)
+        -1.0
+        """
         return np.asarray(-0.5 * self.exponent(t))
 
     def one_minus_cos(self, t: Any) -> Array:
-        """2/(exp(E) + 1), the bound on 1 - cos theta; 0 where exp(E) overflows."""
+        """2/(exp(E) + 1), the bound on 1 - cos theta; 0 where exp(E) overflows.
+
+        t: as in `exponent`.
+
+        >>> import flowsim as fs
+        >>> bound = fs.theory.Theorem1(fs.PopulationRisk(fs.Gaussian(dim=2)), (0.0, 1.0, -1.0))
+        >>> bound.one_minus_cos([0.0, 10.0, 1e9]).round(6).tolist()
+        [0.238406, 0.003394, 0.0]
+        """
         return np.asarray(one_minus_cos(self.log_tan_half_angle(t)))
 
 
@@ -105,7 +145,14 @@ class Theorem1(_TwoPhases):
     turning: (T, r(T), s(T)) where the norm stops falling; may be left out where it grows from the start on.
     variant: "as_derived", or "misread", which takes A2 for 4 c0/sqrt(0.6 pi), as the printed line can be read. That bound is false.
 
-    Raises ValueError where an argument is not what it must be. Source: the paper's Theorem 1.
+    Raises ValueError where an argument is not what it must be. Source: the paper's Theorem 1; derivations/bounds.py.
+
+    >>> import flowsim as fs, flowsim.dynamics
+    >>> risk, start = fs.PopulationRisk(fs.Sphere(dim=2)), fs.Start.from_vectors([0.6, -0.8], [0.0, 1.0])
+    >>> turn = flowsim.dynamics.turning_point(risk, start, depth=1)
+    >>> bound = fs.theory.Theorem1(risk, fs.theory.State.of(start), turn)
+    >>> round(bound.first_slope, 6), round(bound.second_factor, 6), float(bound.exponent(1e6).round(3))
+    (0.63662, 1.643745, 1643.138)
     """
 
     variant: Any = "as_derived"
@@ -146,7 +193,13 @@ class Theorem5(_TwoPhases):
     variant: "as_derived" has alpha = 2/(pi (N-2)) and A2 = 2 c0 r(T)^(1-2/N)/pi; "as_printed" has alpha = 2 c0/pi and
         A2 = 2 c0 r(T)^(2-2/N)/pi, both of which fail on some starts.
 
-    Raises ValueError where an argument is not what it must be. Source: the paper's Theorem 5.
+    Raises ValueError where an argument is not what it must be. Source: the paper's Theorem 5; derivations/bounds.py.
+
+    >>> import flowsim as fs
+    >>> risk, state = fs.PopulationRisk(fs.Sphere(dim=2)), fs.theory.State.of(fs.Start(norm=0.1, angle=0.5))
+    >>> derived, printed = (fs.theory.Theorem5(risk, state, depth=4, variant=name) for name in ("as_derived", "as_printed"))
+    >>> [round(x, 6) for x in (derived.first_power, printed.first_power, derived.second_slope, printed.second_slope)]
+    [0.31831, 0.63662, 0.201317, 0.020132]
     """
 
     depth: Any = 3
@@ -180,7 +233,15 @@ class Theorem5(_TwoPhases):
 class Theorem5Upper(DirectionBound):
     """N > 2, from above: -2 s <= E = F [ (0.6 t + D)^(N/2) - D^(N/2) ] - 2 s(0), D = r(0)^(2/N), F = 4 c0/(0.6 N pi).
 
-    risk, start, depth: as in `Theorem5`. inf where the power overflows. Source: the paper's Theorem 5.
+    risk, start, depth: as in `Theorem5`.
+
+    E is inf where the power overflows. ValueError as in `Theorem5`. Source: the paper's Theorem 5; derivations/bounds.py.
+
+    >>> import flowsim as fs
+    >>> risk, start = fs.PopulationRisk(fs.Sphere(dim=2)), fs.Start(norm=0.1, angle=0.5)
+    >>> bound, flow = fs.theory.Theorem5Upper(risk, fs.theory.State.of(start), depth=4), fs.gradient_flow(risk, start, [10.0], depth=4)
+    >>> bool(bound.exponent(10.0) >= -2.0 * flow.log_tan_half_angle[-1])
+    True
     """
 
     risk: Any
@@ -209,7 +270,13 @@ class Lemma4:
     risk, start, depth: as in `Theorem5`.
     variant: k = c0 "as_printed", k = 2 c0/pi "as_derived", which is smaller; both bounds are right.
 
-    Source: the paper's Lemma 4.
+    ValueError as in `Theorem5`. Source: the paper's Lemma 4; derivations/bounds.py.
+
+    >>> import flowsim as fs
+    >>> risk, start = fs.PopulationRisk(fs.Sphere(dim=2)), fs.Start(norm=1.0, angle=3.0)
+    >>> bound, flow = fs.theory.Lemma4(risk, fs.theory.State.of(start), depth=4), fs.gradient_flow(risk, start, [10.0], depth=4)
+    >>> bool(bound.lower(10.0) <= flow.norm[-1] <= bound.upper(10.0))
+    True
     """
 
     risk: Any
@@ -224,13 +291,29 @@ class Lemma4:
         arguments.one_of("variant", self.variant, ("as_derived", "as_printed"))
 
     def upper(self, t: Any) -> Array:
-        """The ceiling of the norm at times t from start.time on; any shape, which is the result's."""
+        """(r(0)^(2/N) + 0.6 t)^(N/2): the ceiling of the norm; inf where it overflows.
+
+        t: times from start.time on, any shape, which is the result's; earlier ones raise ValueError.
+
+        >>> import flowsim as fs
+        >>> bound = fs.theory.Lemma4(fs.PopulationRisk(fs.Sphere(dim=2)), (0.0, 1.0, 0.0), depth=4)
+        >>> bound.upper([0.0, 10.0]).round(6).tolist()
+        [1.0, 49.0]
+        """
         elapsed = arguments.reals("t", t, low=self.start.time) - self.start.time
         with np.errstate(over="ignore"):
             return np.asarray((self.start.norm ** (2.0 / self.depth) + SIX_TENTHS * elapsed) ** (0.5 * self.depth))
 
     def lower(self, t: Any) -> Array:
-        """The floor of the norm at times t from start.time on; any shape, which is the result's."""
+        """(r(0)^(2/N-1) + (N-2) k t)^(-N/(N-2)): the floor of the norm.
+
+        t: as in `upper`.
+
+        >>> import flowsim as fs
+        >>> bound = fs.theory.Lemma4(fs.PopulationRisk(fs.Sphere(dim=2)), (0.0, 1.0, 0.0), depth=4)
+        >>> bound.lower([0.0, 10.0]).round(6).tolist()
+        [1.0, 0.005303]
+        """
         elapsed = arguments.reals("t", t, low=self.start.time) - self.start.time
         speed = self.risk.pull * (pi if self.variant == "as_printed" else 2.0)
         base = self.start.norm ** (2.0 / self.depth - 1.0)
@@ -240,7 +323,13 @@ class Lemma4:
 def norm_floor(start: Any, depth: Any) -> float:
     """r(t) >= r(0) ((1 + cos theta(0))/2)^N = r(0) (1 + exp(2 s(0)))^-N, at every time and depth.
 
-    start: `State` or triple (t, r, s). Source: derived, derivations/bounds.py; not in the paper.
+    start: `State` or triple (t, r, s).  depth: N, whole.
+
+    ValueError where one is not what it must be. Source: derivations/bounds.py; not in the paper.
+
+    >>> import flowsim as fs
+    >>> fs.theory.norm_floor((0.0, 1.0, 0.0), depth=2)
+    0.25
     """
     state = checked_state("start", start)
     layers = single_depth(depth)
@@ -250,8 +339,14 @@ def norm_floor(start: Any, depth: Any) -> float:
 def two_layer_direction(risk: Any, start: Any, t: Any) -> Array:
     """N = 2, exactly: s(t) = s(0) - c t, with label noise c (1 - 2 eps) in place of c.
 
-    start: `State` or triple (t, r, s). t: times from the start's on, any shape, which is the result's. Source: derived; in the place
-    of Theorem 5, which does not cover two layers.
+    risk: a `PopulationRisk`.  start: `State` or triple (t, r, s).  t: times from the start's on, any shape, which is the result's.
+
+    ValueError where one is not what it must be. It stands in the place of Theorem 5, which does not cover two layers.
+    Source: derivations/deep_flow.py.
+
+    >>> import flowsim as fs
+    >>> fs.theory.two_layer_direction(fs.PopulationRisk(fs.Laplace(dim=2)), (0.0, 1.0, -1.0), [0.0, 100.0]).round(9).tolist()
+    [-1.0, -51.0]
     """
     pull = population_risk(risk).signal
     state = checked_state("start", start)

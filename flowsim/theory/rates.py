@@ -31,7 +31,7 @@ DEEPEST = 100
 class Rates:
     r"""r ~ R, -s ~ (c/(N K)) R^(1+a)/(1+a), L ~ K/(a R^a), each a constant times a power of t, with R = ((aN+2) K t)^(N/(aN+2)).
 
-    depth: N. pull: c. tail: K, a and the next term of h. Made by `rates`.
+    depth: N.  pull: c.  tail: K, a and the next term of h. Made by `rates`.
 
     The methods take ``order``: 1 for the leading order, 2 for the next one too. Times are positive and late; of any shape, which is the
     result's. Where time is so early that the next order swallows the leading one, norm and risk are nan.
@@ -40,6 +40,13 @@ class Rates:
     q = m up to a constant of the start: depths 1 and 2 where q = 2, any depth where q = 1. Elsewhere ``order=2`` raises ValueError.
 
     Source: derivations/asymptotics.py.
+
+    >>> import flowsim as fs
+    >>> rates = fs.theory.rates(fs.PopulationRisk(fs.Gaussian(dim=2)), depth=3)
+    >>> rates.norm_exponent, rates.direction_exponent, rates.risk_exponent, rates.has_next_order
+    (0.6, 1.2, 0.6, False)
+    >>> [round(x, 6) for x in (rates.norm_constant, rates.direction_constant, rates.risk_constant)]
+    [2.039939, 0.421633, 0.321693]
     """
 
     depth: int
@@ -89,6 +96,14 @@ class Rates:
 
         So N = 1: R - beta/R. With a slope at 0: R - b N/2. At N = 2 = q it is r^2 = 4 K t - beta log(4 K t) + const, where const depends on
         the start and is left out.
+
+        t: positive times.  order: 1 or 2; ValueError for 2 where the start's shift of time comes first.
+
+        >>> import flowsim as fs
+        >>> risk = fs.PopulationRisk(fs.Gaussian(dim=2))
+        >>> rates, flow = fs.theory.rates(risk, depth=1), fs.gradient_flow(risk, fs.Start(), [1e9])
+        >>> [f"{abs(float(rates.norm(1e9, order) / flow.norm[-1]) - 1.0):.0e}" for order in (1, 2)]
+        ['2e-06', '2e-09']
         """
         time, order = _times(t), self._order(order)
         leading = np.asarray(self.norm_constant * time**self.norm_exponent)
@@ -105,6 +120,13 @@ class Rates:
 
         log R in place of R^p/p at p = 0. So N = 1: -(c/K) [ R^2/2 + beta log R ]; N = 2: -c t, as it must be. A constant of the start is
         left out. -inf where s is beyond the double range.
+
+        t, order: as in `norm`.
+
+        >>> import flowsim as fs
+        >>> risk = fs.PopulationRisk(fs.Gaussian(dim=2))
+        >>> round(float(fs.theory.rates(risk, depth=2).log_tan_half_angle(1e6) / risk.pull), 6)
+        -1000000.0
         """
         time, order = _times(t), self._order(order)
         with np.errstate(over="ignore"):
@@ -119,6 +141,14 @@ class Rates:
         """L = (K/a) R^-a; with the next order (K/a) R^-a [ 1 + a b (1/(m-q) - 1/(a+q)) R^-q ].
 
         So N = 1: K/R + 2 K beta/(3 R^3), or K/R again with a slope at 0. At N = 2 = q it is K/r, r the norm with its next order.
+
+        t, order: as in `norm`.
+
+        >>> import flowsim as fs
+        >>> risk = fs.PopulationRisk(fs.Gaussian(dim=2))
+        >>> rates, flow = fs.theory.rates(risk, depth=3), fs.gradient_flow(risk, fs.Start(), [1e12], depth=3)
+        >>> round(float(rates.risk(1e12) / flow.risk[-1]), 6)
+        1.0
         """
         k, a, b, q, m = self.tail.constant, self.tail.exponent, self._correction, self._gap, self._time_power
         if self._order(order) == 2 and q < m:
@@ -132,8 +162,14 @@ class Rates:
         log r in place of r^p/p at p = 0, so where the density is smooth: -s = (c/N) [ r^2/(2K) + (beta/K) log r ] + const + o(1). Where it
         has a slope at 0 the tail's next term gives only b r, and what is left grows like log r.
 
-        r: norms, positive; any shape, which is the result's. ``order=1`` keeps the first term alone; ``order=2`` raises ValueError for laws
-        whose next term is not a power. Both hold at every depth.
+        r: norms, positive; any shape, which is the result's.
+        order: 1 keeps the first term alone; 2 raises ValueError for laws whose next term is not a power. Both hold at every depth.
+
+        >>> import flowsim as fs
+        >>> risk = fs.PopulationRisk(fs.Gaussian(dim=2))
+        >>> rates, flow = fs.theory.rates(risk, depth=1), fs.gradient_flow(risk, fs.Start(), [1e3, 1e4, 1e5, 1e6])
+        >>> (rates.time_free(flow.norm) + flow.log_tan_half_angle).round(3).tolist()
+        [-0.432, -0.423, -0.421, -0.42]
         """
         norm = arguments.reals("r", r, low=0.0, strict=True)
         order = int(arguments.whole("order", order, low=1, high=2))
@@ -190,6 +226,11 @@ class NoisyRates:
     risk_limit: L(r*, 0), the least risk there is.
 
     Made by `noisy_rates`. Source: derived here, from r' = N r^(2-2/N) (h(r) - c + p cos theta) and s' = -p r^(1-2/N).
+
+    >>> import flowsim as fs
+    >>> risk = fs.PopulationRisk(fs.Gaussian(dim=2), label_noise=0.1)
+    >>> fs.theory.noisy_rates(risk, depth=2).norm_limit == risk.minimiser_norm
+    True
     """
 
     norm_limit: float
@@ -198,17 +239,32 @@ class NoisyRates:
     risk_limit: float
 
     def log_tan_half_angle(self, t: Any) -> Array:
-        """s = -p r*^(1-2/N) t, up to a constant of the start; t: positive times of any shape."""
+        """s = -p r*^(1-2/N) t, up to a constant of the start.
+
+        t: positive times of any shape.
+
+        >>> import flowsim as fs
+        >>> rates = fs.theory.noisy_rates(fs.PopulationRisk(fs.Gaussian(dim=2), label_noise=0.1), depth=3)
+        >>> float((rates.log_tan_half_angle(100.0) / rates.direction_rate).round(9))
+        -100.0
+        """
         return np.asarray(-self.direction_rate * _times(t))
 
 
 def rates(risk: Any, depth: Any) -> Rates:
-    """The powers of time that the flow of a network of ``depth`` layers settles into on this risk, from any start off the ray theta = pi.
+    """r ~ constant t^(N/(aN+2)), -s ~ constant t^(N(1+a)/(aN+2)): what the flow of a network of ``depth`` layers settles into on this risk.
 
-    risk: a `PopulationRisk`. depth: whole, 1 to 100.
+    From any start off the ray theta = pi. For smooth laws a = 1: the direction's exponents are 2/3, 1, 6/5, ... -> 2.
+
+    risk: a `PopulationRisk`.  depth: N, whole, 1 to 100. Returns `Rates`.
 
     Raises ValueError for a risk with label noise (see `noisy_rates`), for a law whose growth has no power tail (a logarithm stands there),
     and for a depth that is not one. Source: derivations/asymptotics.py; exponents and constants derived here, not in the paper.
+
+    >>> import flowsim as fs
+    >>> risk = fs.PopulationRisk(fs.Gaussian(dim=2))
+    >>> [round(fs.theory.rates(risk, depth).direction_exponent, 6) for depth in (1, 2, 3, 100)]
+    [0.666667, 1.0, 1.2, 1.960784]
     """
     layers = single_depth(depth, high=DEEPEST)
     if population_risk(risk).label_noise > 0.0:
@@ -219,9 +275,16 @@ def rates(risk: Any, depth: Any) -> Rates:
 
 
 def noisy_rates(risk: Any, depth: Any) -> NoisyRates:
-    """Limits and rates of the flow of a network of ``depth`` layers on a risk with flipped labels.
+    """r -> r*, s ~ -c (1 - 2 eps) r*^(1-2/N) t: limits and rates of the flow of ``depth`` layers on a risk with flipped labels.
 
-    risk: a `PopulationRisk`. depth: whole, 1 to 100. Raises ValueError for a risk without label noise and for a depth that is not one.
+    risk: a `PopulationRisk` with label noise.  depth: N, whole, 1 to 100. Returns `NoisyRates`.
+
+    Raises ValueError for a risk without label noise and for a depth that is not one. Source: derivations/label_noise.py.
+
+    >>> import flowsim as fs
+    >>> rates = fs.theory.noisy_rates(fs.PopulationRisk(fs.Gaussian(dim=2), label_noise=0.1), depth=1)
+    >>> round(rates.norm_limit, 6), round(rates.direction_rate, 6), round(rates.norm_rate, 6), round(rates.risk_limit, 6)
+    (2.304624, 0.138484, 0.047152, 0.427027)
     """
     layers = single_depth(depth, high=DEEPEST)
     if population_risk(risk).label_noise == 0.0:

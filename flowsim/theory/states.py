@@ -8,7 +8,15 @@ from flowsim.problem import PopulationRisk, Start
 
 
 class State(NamedTuple):
-    """Where a run is: the time, the norm r > 0 of the predictor, and s = log tan(theta/2), finite."""
+    """Where a run is: a moment of it, as the bounds take it.
+
+    time: t.  norm: r > 0, of the predictor.  log_tan_half_angle: s = log tan(theta/2), finite.
+
+    >>> import flowsim as fs
+    >>> state = fs.theory.State.of(fs.Start(norm=2.0, angle=1.5))
+    >>> state.norm, round(state.one_minus_cos, 6)
+    (2.0, 0.929263)
+    """
 
     time: float
     norm: float
@@ -16,7 +24,14 @@ class State(NamedTuple):
 
     @classmethod
     def of(cls, start: Start, time: float = 0.0) -> "State":
-        """A single start as the state at ``time``."""
+        """A single start as the state at ``time``.
+
+        start: a flowsim.Start; ValueError for a batch of them.  time: t.
+
+        >>> import flowsim as fs
+        >>> tuple(fs.theory.State.of(fs.Start(norm=2.0, angle=1.5), time=3.0))[:2]
+        (3.0, 2.0)
+        """
         if start.shape:
             raise ValueError(f"`start` must be a single one, but has shape {start.shape}")
         return cls(time, float(start.norm), float(start.log_tan_half_angle))

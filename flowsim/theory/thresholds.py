@@ -6,6 +6,11 @@ Descent on balanced layers multiplies the part of w across v by 1 - sigma in eve
 
 An aligned run climbs along v, dr = eta N r^(2-2/N) h(r) in a step, and sums over its steps are integrals over r here: an error of about
 one step. With label noise eps it ends at the minimiser, h(r*) = 2 eps c. How two layers go on at the edge: `two_layer_edge`.
+
+>>> import flowsim as fs
+>>> risk = fs.PopulationRisk(fs.Gaussian(dim=2))
+>>> [round(fs.theory.thresholds.edge(risk, depth, step_size=0.5).norm, 1) for depth in (1, 3, 6)]
+[inf, 1008.0, 31.8]
 """
 
 from collections.abc import Callable
@@ -34,10 +39,17 @@ LOG_NORMS = (-140.0 * log(10.0), 140.0 * log(10.0))
 
 
 def sharpness(risk: Any, depth: Any, step_size: Any, norm: Any) -> Array:
-    """sigma = eta (c - h(r)) r^(1-2/N) of balanced layers.
+    """sigma = eta (c - h(r)) r^(1-2/N) of balanced layers: a step of descent multiplies the part of w across v by 1 - sigma.
 
-    risk: a `PopulationRisk`, with or without label noise: it does not matter here. depth: N, whole, 1 to 100. step_size: eta > 0.
-    norm: r > 0. Arrays broadcast, and the result has their shape. ValueError where an argument is not what it must be.
+    risk: a `PopulationRisk`, with or without label noise: it does not matter here.  depth: N, whole, 1 to 100.  step_size: eta > 0.
+    norm: r > 0. Arrays broadcast, and the result has their shape.
+
+    ValueError where an argument is not what it must be. Source: derivations/edge_of_stability.py.
+
+    >>> import flowsim as fs
+    >>> risk = fs.PopulationRisk(fs.Gaussian(dim=2))
+    >>> fs.theory.sharpness(risk, depth=[1, 2, 3], step_size=0.5, norm=100.0).round(6).tolist()
+    [0.001994, 0.199438, 0.925711]
     """
     layers = arguments.whole("depth", depth, low=1, high=DEEPEST)
     eta, r = (arguments.reals(name, value, low=0.0, strict=True) for name, value in (("step_size", step_size), ("norm", norm)))
@@ -61,6 +73,11 @@ class LabelNoiseStability:
 
     Above 2/direction and from N = 2 on, exact runs leave it: they overflow, or drive the layers apart until they rest at the same w with
     unequal layers, flatter across v. Made by `label_noise_stability`.
+
+    >>> import flowsim as fs
+    >>> stability = fs.theory.label_noise_stability(fs.PopulationRisk(fs.Gaussian(dim=2), label_noise=0.1), depth=2)
+    >>> round(stability.critical_step_size, 6), round(stability.oscillating_step_size, 6), stability.radial_first
+    (6.266571, 4.601229, False)
     """
 
     norm: float
@@ -84,10 +101,16 @@ class LabelNoiseStability:
 
 
 def label_noise_stability(risk: Any, depth: Any) -> LabelNoiseStability:
-    """The stability of the minimiser that a risk with flipped labels has.
+    """eta lambda < 2: the stability of the minimiser that a risk with flipped labels has.
 
-    risk: a `PopulationRisk` with label noise. depth: N, whole, 1 to 100. ValueError where an argument is not what it must be.
-    Source: derived here, from the descent map linearised at w = r* v.
+    risk: a `PopulationRisk` with label noise.  depth: N, whole, 1 to 100. Returns `LabelNoiseStability`.
+
+    ValueError where an argument is not what it must be. Source: derived here, from the descent map linearised at w = r* v.
+
+    >>> import flowsim as fs
+    >>> stability = fs.theory.label_noise_stability(fs.PopulationRisk(fs.Gaussian(dim=2), label_noise=0.1), depth=3)
+    >>> round(stability.direction, 6), round(stability.radial, 6)
+    (0.421567, 0.43061)
     """
     layers = single_depth(depth, high=DEEPEST)
     if population_risk(risk).label_noise == 0.0:
@@ -101,7 +124,15 @@ def critical_step_size(risk: Any, depth: Any) -> float:
     """The step size above which an aligned, growing run ends at the edge: inf at N = 1, 2/c at N = 2, 0 from N = 3 on.
 
     With label noise the run ends at a minimiser, and this is the step size above which that is unstable: see `label_noise_stability`.
-    risk: a `PopulationRisk`. depth: N, whole, 1 to 100. ValueError where an argument is not what it must be.
+
+    risk: a `PopulationRisk`.  depth: N, whole, 1 to 100.
+
+    ValueError where an argument is not what it must be. Source: derivations/edge_of_stability.py.
+
+    >>> import flowsim as fs
+    >>> risk = fs.PopulationRisk(fs.Laplace(dim=2))
+    >>> [round(fs.theory.critical_step_size(risk, depth), 9) for depth in (1, 2, 3)]
+    [inf, 4.0, 0.0]
     """
     layers = single_depth(depth, high=DEEPEST)
     if population_risk(risk).label_noise > 0.0:
@@ -117,6 +148,10 @@ class Edge:
     step: the step by the exact growth.
     step_leading: norm^m/(m N K eta), m = a + 2/N, the step by the growth's tail K r^(-1-a) alone, for large norms; nan where the tail is
         no power.
+
+    >>> import flowsim as fs
+    >>> fs.theory.edge(fs.PopulationRisk(fs.Gaussian(dim=2)), depth=1, step_size=0.5)
+    Edge(norm=inf, step=inf, step_leading=inf)
     """
 
     norm: float
@@ -129,10 +164,16 @@ def edge(risk: Any, depth: Any, step_size: Any, start_norm: Any = 1.0) -> Edge:
 
     From N = 3 on it is reached for every step size, at N = 2 for eta c > 2, and never at N = 1, where sigma falls as r grows.
 
-    risk: a `PopulationRisk` without label noise. depth: N, whole, 1 to 100. step_size: eta > 0. start_norm: r at k = 0; the step is 0 where
-    that is beyond the edge.
+    risk: a `PopulationRisk` without label noise.  depth: N, whole, 1 to 100.  step_size: eta > 0.
+    start_norm: r at k = 0; the step is 0 where that is beyond the edge. Returns `Edge`.
 
     Raises ValueError where an argument is not what it must be, or the edge is at a norm outside [1e-140, 1e+140].
+    Source: derivations/edge_of_stability.py.
+
+    >>> import flowsim as fs
+    >>> edge = fs.theory.edge(fs.PopulationRisk(fs.Gaussian(dim=2)), depth=3, step_size=0.5)
+    >>> print(f"norm {edge.norm:.1f}, step {edge.step:.0f}; by the tail alone {edge.step_leading:.0f}")
+    norm 1008.0, step 61775; by the tail alone 61767
     """
     layers = single_depth(depth, high=DEEPEST)
     climb, begin = _Climb.checked(risk, layers, step_size), _log_norm(start_norm)
@@ -150,6 +191,11 @@ class FirstBurst:
     sigma, norm, step: by the growth's tail K r^(-1-a) alone, for large norms. sigma depends on N and a only, and
         norm = (sigma/(eta c))^(N/(N-2)), step = norm^m/(m N K eta), m = a + 2/N; the step is nan where the tail is no power.
     sigma_refined, norm_refined, step_refined: by the exact growth, from the start's norm on.
+
+    >>> import flowsim as fs
+    >>> risk = fs.PopulationRisk(fs.Gaussian(dim=2))
+    >>> [round(fs.theory.first_burst(risk, depth, step_size=0.5).sigma, 4) for depth in (3, 4, 6)]
+    [2.5116, 2.9136, 3.389]
     """
 
     sigma: float
@@ -170,10 +216,16 @@ def first_burst(risk: Any, depth: Any, step_size: Any, start_norm: Any = 1.0) ->
     Both are laws of a run that starts aligned and balanced. A large angle at the start leaves the layers unequal, |z|^2 - a^2 = C, which
     changes sigma by the order of C r^(-2/N).
 
-    risk: a `PopulationRisk` without label noise. depth: N, whole, 3 to 100. step_size: eta > 0. start_norm: r at k = 0; where that is
-    beyond the edge the refined burst is there, at step 0.
+    risk: a `PopulationRisk` without label noise.  depth: N, whole, 3 to 100.  step_size: eta > 0.
+    start_norm: r at k = 0; where that is beyond the edge the refined burst is there, at step 0. Returns `FirstBurst`.
 
-    Raises ValueError where an argument is not what it must be, or the edge is at a norm outside [1e-140, 1e+140]. Source: derived here.
+    Raises ValueError where an argument is not what it must be, or the edge is at a norm outside [1e-140, 1e+140].
+    Source: derivations/edge_of_stability.py, formal.
+
+    >>> import flowsim as fs
+    >>> burst = fs.theory.first_burst(fs.PopulationRisk(fs.Gaussian(dim=2)), depth=3, step_size=0.5)
+    >>> print(f"sigma {burst.sigma:.4f}, step {burst.step:.0f}; from norm 1: {burst.step_refined:.0f}")
+    sigma 2.5116, step 192925; from norm 1: 192944
     """
     layers = single_depth(depth, low=3, high=DEEPEST)
     climb = _Climb.checked(risk, layers, step_size)

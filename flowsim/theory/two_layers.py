@@ -33,8 +33,15 @@ def direction_rate(risk: Any, depth: Any, step_size: Any) -> Array:
     With label noise eps a run that stays balanced has such a rate at every depth, log|1 - eta c (1 - 2 eps) r*^(1-2/N)|, below the critical
     step size. -inf where the argument is 0: the direction then falls faster than any exponential, but at finite k by finite amounts.
 
-    risk: a `PopulationRisk`. depth: N, whole; 2 without label noise, where one layer is slower, and three or more reach the edge.
-    step_size: eta, positive and below `critical_step_size`; any shape, which is the result's. ValueError where one is not what it must be.
+    risk: a `PopulationRisk`.  depth: N, whole; 2 without label noise, where one layer is slower, and three or more reach the edge.
+    step_size: eta, positive and below `critical_step_size`; any shape, which is the result's.
+
+    ValueError where one is not what it must be. Source: derivations/edge_of_stability.py.
+
+    >>> import flowsim as fs
+    >>> risk = fs.PopulationRisk(fs.Laplace(dim=2))
+    >>> fs.theory.direction_rate(risk, depth=2, step_size=[0.1, 1.0, 3.0]).round(6).tolist()
+    [-0.051293, -0.693147, -0.693147]
     """
     layers, eta = single_depth(depth, high=DEEPEST), arguments.reals("step_size", step_size, low=0.0, strict=True)
     noisy = population_risk(risk).label_noise > 0.0
@@ -52,10 +59,16 @@ def direction_rate(risk: Any, depth: Any, step_size: Any) -> Array:
 class TwoLayerEdge:
     """Two layers at sigma = 2: how the direction's error falls and the norm grows, after many steps. Made by `two_layer_edge`.
 
-    kappa: 2/(eta c), in (0, 1), the ratio of the layers' singular values. pull: c. tail: K and a.
+    kappa: 2/(eta c), in (0, 1), the ratio of the layers' singular values.  pull: c.  tail: K and a.
 
     The methods take ``step``: k, positive numbers of any shape, which is the result's. They hold on average over a decade of k or more,
     and as long as sigma - 2 stays small: where bursts grow, only until they are large.
+
+    >>> import flowsim as fs
+    >>> risk = fs.PopulationRisk(fs.Laplace(dim=2))
+    >>> edge = fs.theory.two_layer_edge(risk, step_size=8.0)
+    >>> round(edge.kappa, 9), round(edge.burst_exponent, 6)
+    (0.5, -0.1875)
     """
 
     kappa: float
@@ -63,12 +76,28 @@ class TwoLayerEdge:
     tail: Tail
 
     def angle_rms(self, step: Any) -> Array:
-        """sqrt((1-kappa^2)/(4 (1+a) k)), for a = 1 sqrt((1-kappa^2)/(8 k)): the root mean square of theta."""
+        """sqrt((1-kappa^2)/(4 (1+a) k)), for a = 1 sqrt((1-kappa^2)/(8 k)): the root mean square of theta.
+
+        step: k, as the class says; ValueError where it is not positive.
+
+        >>> import flowsim as fs
+        >>> edge = fs.theory.two_layer_edge(fs.PopulationRisk(fs.Laplace(dim=2)), step_size=8.0)
+        >>> f"{float(edge.angle_rms(10**6)):.6e}"
+        '3.061862e-04'
+        """
         k = arguments.reals("step", step, low=0.0, strict=True)
         return np.asarray(np.sqrt((1.0 - self.kappa**2) / (4.0 * (1.0 + self.tail.exponent) * k)))
 
     def norm(self, step: Any) -> Array:
-        """(8 (1+a) K k/(c (1+kappa^2)))^(1/(1+a)), for a = 1 sqrt(16 K k/(c (1+kappa^2))): the norm r."""
+        """(8 (1+a) K k/(c (1+kappa^2)))^(1/(1+a)), for a = 1 sqrt(16 K k/(c (1+kappa^2))): the norm r.
+
+        step: as in `angle_rms`.
+
+        >>> import flowsim as fs
+        >>> edge = fs.theory.two_layer_edge(fs.PopulationRisk(fs.Laplace(dim=2)), step_size=8.0)
+        >>> round(float(edge.norm(10**6)), 3)
+        4588.59
+        """
         k, p = arguments.reals("step", step, low=0.0, strict=True), 1.0 + self.tail.exponent
         return np.asarray((8.0 * p * self.tail.constant * k / (self.pull * (1.0 + self.kappa**2))) ** (1.0 / p))
 
@@ -84,9 +113,16 @@ class TwoLayerEdge:
 
 
 def two_layer_edge(risk: Any, step_size: Any) -> TwoLayerEdge:
-    """The two-layer run at the edge of stability, eta c > 2.
+    """sigma = 2, kappa = 2/(eta c): the two-layer run at the edge of stability, eta c > 2.
 
-    risk: a `PopulationRisk` without label noise, of a law whose growth has a power tail. step_size: eta > 2/c. ValueError where one is not.
+    risk: a `PopulationRisk` without label noise, of a law whose growth has a power tail.  step_size: eta > 2/c. Returns `TwoLayerEdge`.
+
+    ValueError where one is not what it must be. Source: derivations/two_layer_edge.py, formal.
+
+    >>> import flowsim as fs
+    >>> edge = fs.theory.two_layer_edge(fs.PopulationRisk(fs.Laplace(dim=2)), step_size=8.0)
+    >>> print(f"k = 10^4: theta {float(edge.angle_rms(10**4)):.5f} in the mean, norm {float(edge.norm(10**4)):.1f}")
+    k = 10^4: theta 0.00306 in the mean, norm 458.9
     """
     tail = rates(risk, 2).tail
     eta, critical = arguments.real("step_size", step_size, low=0.0, strict=True), critical_step_size(risk, 2)
@@ -98,7 +134,15 @@ def two_layer_edge(risk: Any, step_size: Any) -> TwoLayerEdge:
 def growing_bursts_step_size(risk: Any) -> float:
     """eta = 2 sqrt(m)/c, m the root above 1 of (3-a) m^2 - (10+2a) m - (1+a) = 0; for a = 1 eta c = 2 sqrt(3 + sqrt(10)) = 4.96.
 
-    The step size above which `TwoLayerEdge.burst_exponent` is positive. risk: as in `two_layer_edge`.
+    The step size above which `TwoLayerEdge.burst_exponent` is positive: bursts grow, and the direction no longer converges.
+
+    risk: as in `two_layer_edge`. Source: derivations/two_layer_edge.py, formal.
+
+    >>> import flowsim as fs
+    >>> risk = fs.PopulationRisk(fs.Laplace(dim=2))
+    >>> eta = fs.theory.growing_bursts_step_size(risk)
+    >>> round(eta * risk.pull, 6), abs(fs.theory.two_layer_edge(risk, eta).burst_exponent) < 1e-12
+    (4.964787, True)
     """
     a = rates(risk, 2).tail.exponent
     half = 5.0 + a

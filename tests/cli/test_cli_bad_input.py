@@ -48,7 +48,7 @@ CASES = {
     "descend --output .": "cannot write '.': it is a folder",
     "compare --output gone/run.nc": "cannot write 'gone/run-flow.nc': No such file",
     "flow --plot gone/a.pdf": "cannot write 'gone/a.pdf': No such file",
-    "flow --plot a.svg": r"must end in \.pdf or \.png, but is 'a\.svg'",
+    "flow --plot a.gif": r"must end in \.pdf, \.png or \.svg, but is 'a\.gif'",
     "plot gone.nc --output a.pdf": "no such file: 'gone.nc'",
     "plot gone.nc": "--output",
     "plot gone.nc --output a.pdf --figure rate": 'Invalid value "rate" for --figure',

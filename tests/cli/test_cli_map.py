@@ -90,7 +90,7 @@ REFUSED = {
     "--axis depth --axis-last 200": "`depths` must be a whole number from 1 to 100, but is 101",
     "--label-noise 0.1": "`risk` must be free of label noise",
     "--output gone/map.nc": "cannot write 'gone/map.nc': No such file",
-    "--plot map.svg": r"must end in .pdf or .png, but is 'map.svg'",
+    "--plot map.gif": r"must end in \.pdf, \.png or \.svg, but is 'map\.gif'",
 }
 
 

@@ -5,6 +5,7 @@ import pytest
 
 import flowsim as fs
 from flowsim.dynamics import gap_order, gap_prediction
+from flowsim.dynamics.compare import gap_order_of
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
@@ -42,6 +43,58 @@ def test_the_leading_gap_is_the_modified_equation(gaussian):
 def test_a_step_size_that_does_not_divide_the_time_is_refused(gaussian):
     with pytest.raises(ValueError, match=r"`step_sizes` must divide the time 1, but one is 0.3"):
         gap_order(gaussian, fs.Start(), 1.0, step_sizes=[0.3, 0.1])
+
+
+def test_a_single_step_size_has_no_order(gaussian):
+    with pytest.raises(ValueError, match="`step_sizes` must hold two step sizes or more, but holds 1"):
+        gap_order(gaussian, fs.Start(), 1.0, step_sizes=[0.5])
+
+
+def test_the_order_is_found_from_saved_descents_that_share_a_time(gaussian, tmp_path):
+    """A batch whose runs end at different times: each has a record at t = 4, and only eta = 1/8 one at t = 8."""
+    batch = fs.gradient_descent(gaussian, fs.Start(), [1 / 32, 1 / 16, 1 / 8], [16, 32, 64, 128], depth=2)
+    order = gap_order_of(fs.load(batch.save(tmp_path / "batch.nc")))
+    known = gap_order(gaussian, fs.Start(), 4.0, 2, [1 / 8, 1 / 16, 1 / 32])
+    assert order.time == known.time == 4.0
+    np.testing.assert_array_equal(order.step_size, [1 / 8, 1 / 16, 1 / 32])
+    for name in ("norm", "log_tan_half_angle", "norm_corrected", "log_tan_half_angle_corrected"):
+        np.testing.assert_allclose(getattr(order, name), getattr(known, name), rtol=1e-9, err_msg=name)
+    assert order.slope_norm == pytest.approx(known.slope_norm, rel=1e-9)
+    apart = gap_order_of([batch[0], batch[1:]])
+    np.testing.assert_array_equal(apart.norm, order.norm)
+
+
+def test_gaps_that_may_be_rounding_are_left_out_of_the_slope(gaussian):
+    """From eta = 4/2^22 on the gap to the modified flow, about eta^2/500, is below 1e-14; a fit through it would not have slope 2."""
+    sizes = 4.0 / 2.0 ** np.array([8, 9, 10, 22, 23])
+    order = gap_order(gaussian, fs.Start(), 4.0, 2, sizes)
+    assert (np.abs(order.norm_corrected[-2:]) < order.norm_floor[-2:]).all()
+    assert (np.abs(order.norm_corrected[:3]) > order.norm_floor[:3]).all()
+    assert order.slope_norm_corrected == pytest.approx(2.0, abs=0.02)
+    kept = np.polyfit(np.log(sizes[:3]), np.log(np.abs(order.norm_corrected[:3])), 1)[0]
+    assert order.slope_norm_corrected == pytest.approx(kept, rel=1e-12)
+
+
+def test_descents_without_an_order_are_refused(gaussian):
+    start = fs.Start()
+    run = fs.gradient_descent(gaussian, start, 0.5, [2])
+    other = fs.gradient_descent(gaussian, start, 0.25, [4])
+    for odd in (
+        fs.gradient_descent(gaussian, start, 0.25, [4], depth=2),
+        fs.gradient_descent(gaussian, fs.Start(2.0), 0.25, [4]),
+        fs.gradient_descent(fs.PopulationRisk(fs.Gaussian(dim=2), 0.1), start, 0.25, [4]),
+    ):
+        with pytest.raises(ValueError, match="`descents` must have the same risk, depth and start"):
+            gap_order_of([run, odd])
+    with pytest.raises(ValueError, match="`descents` must have constant step sizes, but one follows a schedule"):
+        gap_order_of([run, fs.gradient_descent(gaussian, start, fs.Schedule([0.5, 0.5]), [2])])
+    with pytest.raises(ValueError, match=r"have none in common; they end at 1, 0\.75"):
+        gap_order_of([run, fs.gradient_descent(gaussian, start, 0.25, [3])])
+    with pytest.raises(ValueError, match="`descents` must be Trajectories of descents, but one is 3"):
+        gap_order_of([run, 3])
+    with pytest.raises(RuntimeError, match="no rate"):
+        gap_order_of([run, fs.gradient_descent(gaussian, fs.Start(1.0, 3.0), 100.0, 1000, depth=3)])
+    assert gap_order_of([run, other, other]).step_size.tolist() == [0.5, 0.25]
 
 
 def test_the_comparison_is_made_at_the_steps_of_the_descent(gaussian):

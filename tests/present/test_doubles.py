@@ -128,7 +128,7 @@ def test_with_digits_enough_the_same_loop_bursts_where_flowsim_does(runs):
 def test_the_figure_shows_the_runs_and_loses_no_burst(runs):
     descent, doubles = runs
     figure = doubles_figure(descent, doubles)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     ours = (-descent.log_tan_half_angle, descent.sharpness, descent.norm)
     theirs = (-doubles.log_tan_half_angle, doubles.sharpness, doubles.norm)
     for ax, first, others in zip(figure.axes, ours, theirs, strict=True):

@@ -18,7 +18,7 @@ def curve(ax, name):
 @pytest.fixture(scope="module")
 def figure(paper):
     figure = paper_figure(*paper)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     return figure
 
 
@@ -83,13 +83,34 @@ def test_panels_are_named(figure):
     assert len(figure.legends[0].get_texts()) == 4
 
 
-def test_two_layers_and_norms_that_fall_to_the_end_have_no_direction_bound():
+def test_two_layers_have_no_direction_bound_and_a_turning_point_beyond_the_run_is_found():
     risk, start = fs.PopulationRisk(fs.Sphere(dim=2)), fs.Start([1.0, 1.0, 1.0], [2.0, 2.0, 1.0])
     record = np.arange(0, 2001, 50)
     flow = fs.gradient_flow(risk, start, 1e-3 * record, depth=[2, 3, 3])
+    assert (np.diff(flow[1].norm) < 0).all()
     figure = paper_figure(flow, fs.gradient_descent(risk, start, 1e-3, record, depth=[2, 3, 3]))
-    assert [len(bounds(ax)) for ax in figure.axes] == [0, 0, 0, 0, 0, 2, 1, 1, 2]
+    assert [len(bounds(ax)) for ax in figure.axes] == [0, 0, 0, 1, 1, 2, 1, 1, 2]
     assert len(figure.legends[0].get_texts()) == 3
+    # Theorem 5, first phase to the end of the run: alpha = 2/pi, A1 = c0, B1 = r(0)^(-1/3) = 1
+    exponent = 2 / np.pi * np.log1p(np.pi * risk.pull * flow.time) - 2 * flow[1].log_tan_half_angle[0]
+    np.testing.assert_allclose(bounds(figure.axes[3])[0].get_ydata(), 2 * np.arctan(np.exp(-exponent / 2)), rtol=1e-12)
+
+
+def test_on_the_ray_where_the_norm_falls_for_good_there_is_no_direction_bound():
+    risk, start = fs.PopulationRisk(fs.Sphere(dim=2)), fs.Start(1.0, np.pi)
+    flow = fs.gradient_flow(risk, start, np.linspace(0.0, 1.0, 11), depth=2)
+    figure = paper_figure(flow, fs.gradient_descent(risk, start, 0.1, np.arange(11), depth=2))
+    assert [len(bounds(ax)) for ax in figure.axes] == [0, 0, 0]
+
+
+def test_bounds_start_anew_between_records_too():
+    risk, start = fs.PopulationRisk(fs.Sphere(dim=2)), fs.Start(1.0, 1.0)
+    flow = fs.gradient_flow(risk, start, np.linspace(0.0, 4.0, 5))
+    figure = paper_figure(flow, fs.gradient_descent(risk, start, 1.0, np.arange(5)), restarts={1: 1.5})
+    later = bounds(figure.axes[0])[1]
+    there = fs.gradient_flow(risk, start, [1.5])
+    assert later.get_xdata().tolist() == [1.5, 2.0, 3.0, 4.0]
+    assert later.get_ydata()[0] == pytest.approx(float(there.angle[0]), rel=1e-9)
 
 
 def test_depths_that_do_not_match_are_refused(paper):

@@ -7,8 +7,8 @@ from matplotlib.colors import to_hex
 import flowsim as fs
 from flowsim import theory
 from flowsim.dynamics.trajectory import versions
-from flowsim.present import plot_regimes, regime_figure, save_figure
-from flowsim.present.regimes import COLOURS
+from flowsim.present import PAGES, plot_regimes, regime_figure, save_figure
+from flowsim.present.regimes import BOUNDARIES, COLOURS
 from flowsim.sweeps import CLASSES, RegimeMap
 
 NAMES = list(CLASSES)
@@ -30,13 +30,28 @@ def chart(gaussian):
     )
 
 
+def test_what_is_predicted_is_never_a_solid_line():
+    assert all(boundary.dashes[1] for boundary in BOUNDARIES)
+    assert len({boundary.dashes for boundary in BOUNDARIES}) == len(BOUNDARIES)
+
+
+@pytest.mark.parametrize(("page", "rows"), [("neurips", 1), ("icml-single", 2), ("icml-double", 1)])
+def test_maps_stand_side_by_side_or_above_each_other(chart, page, rows):
+    figure = regime_figure([chart, chart], page=page)
+    figure.draw_without_rendering()
+    one, two = (ax.get_window_extent() for ax in figure.axes)
+    assert (one.y0 > two.y1) == (rows == 2)
+    assert figure.get_figwidth() == PAGES[page].width
+    assert not any(legend.get_window_extent().overlaps(one) for legend in figure.legends)
+
+
 def lines_of(ax):
     return [line for line in ax.get_lines() if line.get_color() == "black"]
 
 
 def test_each_cell_has_the_colour_of_its_class(chart):
     ax = plot_regimes(chart)
-    ax.figure.canvas.draw()
+    ax.figure.draw_without_rendering()
     mesh = ax.collections[0]
     shown = [to_hex(colour) for colour in mesh.to_rgba(mesh.get_array()).reshape(-1, 4)]
     assert shown == [COLOURS[name].lower() for name in chart.names.ravel()]
@@ -105,5 +120,5 @@ def test_several_maps_share_a_legend_and_are_told_apart(chart, gaussian, tmp_pat
 
 def test_a_single_cell_can_be_drawn(gaussian):
     ax = plot_regimes(drawn_up(gaussian, "angle", [1.0], [["flow"]], etas=(0.1,)))
-    ax.figure.canvas.draw()
+    ax.figure.draw_without_rendering()
     assert ax.get_xlim()[0] < 0.1 < ax.get_xlim()[1]

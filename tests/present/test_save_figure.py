@@ -1,5 +1,10 @@
 """A figure reaches its file whole or not at all, and the user's settings are left alone."""
 
+import re
+import shutil
+import subprocess
+import sys
+
 import matplotlib
 import pytest
 from matplotlib.figure import Figure
@@ -14,7 +19,7 @@ def figure():
     return figure
 
 
-@pytest.mark.parametrize(("name", "magic"), [("a.pdf", b"%PDF"), ("a.png", b"\x89PNG"), ("A.PNG", b"\x89PNG")])
+@pytest.mark.parametrize(("name", "magic"), [("a.pdf", b"%PDF"), ("a.png", b"\x89PNG"), ("A.PNG", b"\x89PNG"), ("a.svg", b"<?xml")])
 def test_the_suffix_decides_the_format(figure, tmp_path, name, magic):
     path = save_figure(figure, tmp_path / name)
     assert path.read_bytes().startswith(magic)
@@ -22,20 +27,38 @@ def test_the_suffix_decides_the_format(figure, tmp_path, name, magic):
 
 
 def test_text_in_a_pdf_stays_text(figure, tmp_path):
-    """Type 42 fonts are embedded as TrueType, not as outlines of type 3."""
+    """Fonts are embedded as TrueType with a map to Unicode, not as outlines of type 3."""
     content = save_figure(figure, tmp_path / "a.pdf").read_bytes()
-    assert b"/FontFile2" in content or b"/CIDFontType2" in content or b"/TrueType" in content
+    assert b"/FontFile2" in content
+    assert b"/ToUnicode" in content
     assert b"/Type3" not in content
 
 
-def test_the_same_figure_gives_the_same_file(figure, tmp_path):
-    first = save_figure(figure, tmp_path / "a.pdf").read_bytes()
-    assert save_figure(figure, tmp_path / "b.pdf").read_bytes() == first
+def test_the_text_of_a_pdf_can_be_taken_out_again(flows, tmp_path):
+    tool = shutil.which("pdftotext")
+    if tool is None:
+        pytest.skip("pdftotext is not installed")
+    path = save_figure(trajectory_figure(flows), tmp_path / "a.pdf")
+    text = subprocess.run([tool, str(path), "-"], check=True, capture_output=True, text=True).stdout
+    for words in ("leading order of the flow", "direction", "norm", "risk"):
+        assert words in text
+
+
+def test_text_in_an_svg_stays_text(flows, tmp_path):
+    content = save_figure(trajectory_figure(flows), tmp_path / "a.svg").read_text(encoding="utf-8")
+    assert re.search(r"<text[^>]*>leading order of the flow</text>", content)
+    assert "dc:date" not in content
+
+
+@pytest.mark.parametrize("kind", ["pdf", "png", "svg"])
+def test_the_same_data_give_the_same_file(flows, tmp_path, kind):
+    first = save_figure(plot_path(flows).figure, tmp_path / f"a.{kind}").read_bytes()
+    assert save_figure(plot_path(flows).figure, tmp_path / f"b.{kind}").read_bytes() == first
 
 
 def test_another_suffix_is_refused(figure, tmp_path):
-    with pytest.raises(ValueError, match=r"must end in \.pdf or \.png, but is '.*a\.svg'"):
-        save_figure(figure, tmp_path / "a.svg")
+    with pytest.raises(ValueError, match=r"must end in \.pdf, \.png or \.svg, but is '.*a\.eps'"):
+        save_figure(figure, tmp_path / "a.eps")
     with pytest.raises(ValueError, match="must end in"):
         figure_format("figure")
     assert not list(tmp_path.iterdir())
@@ -75,9 +98,6 @@ def test_the_users_settings_neither_change_nor_show(flows, tmp_path):
 
 
 def test_drawing_needs_no_pyplot(flows):
-    import subprocess
-    import sys
-
     code = "import sys, flowsim.present; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     assert plot_path(flows).figure.get_label() == ""
