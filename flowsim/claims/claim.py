@@ -23,6 +23,10 @@ class Finding:
     worst: the case that decides: law, depth, start.
     numbers: anything else, JSON.
     picture: what was looked at, where there is something to see.
+
+    >>> from flowsim.claims import Finding
+    >>> Finding("holds", predicted="slope 1", measured="slope 1.001", tolerance="0.01").verdict
+    'holds'
     """
 
     verdict: VerdictName
@@ -39,6 +43,11 @@ class Control:
     """A theory that is wrong, which the claim's own measurement must tell from the right one.
 
     wrong: what is wrong with it, one line.  theory: it, in the place of the claim's.
+
+    >>> import flowsim as fs
+    >>> control = next(claim.control for claim in fs.theory.claims() if claim.name == "lemma-3-direction-speed")
+    >>> control.wrong
+    '1 - 2.0001/N in the exponent'
     """
 
     wrong: str
@@ -57,6 +66,11 @@ class Claim:
     method: how it is measured.  fails: what would make it fail.
     control: a wrong theory, for which the same measurement does not give ``expected``.
     expected: the verdict a correct program gives; "consistent" marks a formal statement.
+
+    >>> import flowsim as fs
+    >>> claim = next(claim for claim in fs.theory.claims() if claim.name == "lemma-3-direction-speed")
+    >>> claim.source, claim.derivation, claim.expected, claim.formal
+    ('Lin, Sun, Zhang 2021 (submitted version), Lemma 3', 'deep_flow', 'holds', False)
     """
 
     name: str
@@ -80,7 +94,15 @@ class Claim:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim with its finding. ``as_expected``: the verdict is the one a correct program gives, or the claim was left out as outside."""
+    """A claim with its finding. Made by `judge` and `check`.
+
+    claim: what was measured.  finding: what was found.  seconds: how long it took.
+
+    >>> import flowsim as fs
+    >>> verdict = fs.check(["lemma-3-direction-speed"], laws=fs.Gaussian(dim=2), depths=2).verdicts[0]
+    >>> verdict.finding.verdict, verdict.as_expected, verdict.measured
+    ('holds', True, True)
+    """
 
     claim: Claim
     finding: Finding
@@ -88,6 +110,7 @@ class Verdict:
 
     @property
     def as_expected(self) -> bool:
+        """Whether the verdict is the one a correct program gives, or the claim was left out as outside."""
         return self.finding.verdict in (self.claim.expected, "outside")
 
     @property
@@ -96,7 +119,13 @@ class Verdict:
         return self.finding.verdict != "outside"
 
     def to_dict(self) -> dict[str, Any]:
-        """One entry of checks.json."""
+        """One entry of checks.json.
+
+        >>> import flowsim as fs
+        >>> verdict = fs.check(["lemma-3-direction-speed"], laws=fs.Gaussian(dim=2), depths=2).verdicts[0]
+        >>> verdict.to_dict()["verdict"]
+        'holds'
+        """
         claim, finding = self.claim, self.finding
         return {
             "name": claim.name,
@@ -143,9 +172,18 @@ def as_formal(finding: Finding) -> Finding:
 
 
 def judge(claim: Claim, setting: Setting | None = None, control: bool = False) -> Verdict:
-    """Measure one claim over ``setting`` (default: its own); ``control``: hold the same measurement against the wrong theory.
+    """Measure one claim.
+
+    claim: of the registry, or one of your own.  setting: what to measure over; default: the claim's own choice.
+    control: hold the same measurement against the wrong theory.
 
     A measurement that raises is "undecided", with the error as what was measured; one that does not speak of the setting is "outside".
+
+    >>> import flowsim as fs
+    >>> from flowsim.claims import Setting, judge
+    >>> claim = next(claim for claim in fs.theory.claims() if claim.name == "lemma-3-direction-speed")
+    >>> [judge(claim, Setting(fs.Gaussian(dim=2), 2), control).finding.verdict for control in (False, True)]
+    ['holds', 'violated']
     """
     begin = perf_counter()
     try:

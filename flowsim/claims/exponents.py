@@ -38,13 +38,20 @@ to 1e-4 none was off by more than 0.65 of its error; at rtol = 1e-10 half were o
 
 @dataclass(frozen=True)
 class MeasuredRate:
-    """X ~ constant t^exponent, as measured on one flow.
+    """X ~ constant t^exponent, as measured on one flow. Made by `measure_rate`.
 
     quantity: "direction", X = -s; "norm", X = r; "risk", X = L.
-    exponent, constant: with exponent_error and constant_error, which cover what the corrections left out and the solver's tolerance can do.
+    exponent, constant: what was fitted.
+    exponent_error, constant_error: their errors, which cover what the corrections left out and the solver's tolerance can do.
     window: first and last time used.  records: how many were.  terms: the corrections, whose products were fitted.
     misfit: root mean square residual over the errors expected of the records; above 0.1 the errors quoted are wider by 10 times that.
     method: in words.
+
+    >>> import flowsim as fs
+    >>> flow = fs.gradient_flow(fs.PopulationRisk(fs.Gaussian(dim=2)), fs.Start(), fs.log_times(1e-2, 1e12, 100), depth=2)
+    >>> rate = fs.measure_rate(flow, "norm")
+    >>> round(rate.exponent, 6), rate.exponent_error < 1e-6
+    (0.5, True)
     """
 
     quantity: Quantity

@@ -1,7 +1,7 @@
 """Claims about the growth h and the aligned risk A: the means that define them, and closed forms."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import digamma, expit, polygamma, spence
@@ -30,14 +30,19 @@ def aligned(shells: Shells, r: float) -> float:
     return float((weight * np.logaddexp(0.0, -r * u)).sum())
 
 
-class Functions:
-    """c, h, A, (c - h)/r and -h' of a law, as `PopulationRisk` has them."""
+class Functions(NamedTuple):
+    """c, and h, A, (c - h)/r and -h' as functions of r."""
 
-    def __init__(self, risk: PopulationRisk) -> None:
-        self.pull, self.growth, self.aligned, self.drag_ratio, self.curvature = (
-            *(risk.pull, risk.growth, risk.aligned),
-            *(risk.drag_ratio, risk.curvature),
-        )
+    pull: float
+    growth: Callable[[Any], np.ndarray]
+    aligned: Callable[[Any], np.ndarray]
+    drag_ratio: Callable[[Any], np.ndarray]
+    curvature: Callable[[Any], np.ndarray]
+
+
+def functions_of(risk: PopulationRisk) -> Functions:
+    """Those of a risk, from flowsim's tables."""
+    return Functions(risk.pull, risk.growth, risk.aligned, risk.drag_ratio, risk.curvature)
 
 
 def _measure_definitions(setting: Setting, theory: Any) -> Finding:
@@ -133,7 +138,7 @@ def claims() -> list[Claim]:
             statement=r"h(r) = E\frac{|x_1|}{1+e^{r|x_1|}},\quad A(r) = E\log(1+e^{-r|x_1|}),\quad c = \tfrac12 E|x_1| = \frac{c_0}{\pi}",
             source=NUMBERED,
             setting=f"{SIX_LAWS}; 2c r from 1e-6 to 1e6",
-            theory=Functions,
+            theory=functions_of,
             measure=_measure_definitions,
             method=ON_THE_LINE,
             fails="one value of c, h, A, (c - h)/r or -h' that differs from its mean by more than 1e-12 of it",
@@ -159,6 +164,4 @@ def claims() -> list[Claim]:
 
 
 def _larger_growth(risk: PopulationRisk) -> Functions:
-    wrong = Functions(risk)
-    wrong.growth = lambda r: risk.growth(r) * (1.0 + 1e-10)  # type: ignore[method-assign]
-    return wrong
+    return functions_of(risk)._replace(growth=lambda r: risk.growth(r) * (1.0 + 1e-10))

@@ -163,7 +163,7 @@ def claims() -> list[Claim]:
             derivation="descent",
         ),
         Claim(
-            name="label-noise-direction-rate",
+            name="descent-label-noise-direction-rate",
             statement=r"s_k\sim k\log\left|1-\eta c(1-2\varepsilon)r_*^{1-2/N}\right|",
             source="derived",
             setting=setting,

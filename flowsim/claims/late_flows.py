@@ -14,19 +14,20 @@ RECORDS = 160
 """All are recorded as often, so that one program is compiled for them."""
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=64)
 def late_flows(
     risks: tuple[PopulationRisk, ...],
     depths: tuple[int, ...],
     starts: tuple[tuple[float, float], ...],
     last: float = LAST_TIME,
     rtol: float = 1e-10,
+    first: float = FIRST_TIME,
 ) -> Trajectory:
     """The flows of every risk, depth and start (norm, angle), (risks, depths, starts); RuntimeError where one fails."""
     grid = np.empty((len(risks), 1, 1), dtype=object)
     grid[:, 0, 0] = risks
     norms, angles = zip(*starts, strict=True)
-    times = log_times(FIRST_TIME, last, RECORDS)
+    times = log_times(first, last, RECORDS)
     run = gradient_flow(grid, Start(list(norms), list(angles)), times, np.array(depths)[:, None], rtol=rtol)
     run.require_ok()
     return run

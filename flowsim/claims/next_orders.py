@@ -13,13 +13,15 @@ from flowsim.claims.corrections import onset_norm
 from flowsim.claims.exponents import with_error
 from flowsim.claims.late_flows import late_flows
 from flowsim.claims.picture import Sketch
-from flowsim.claims.settings import DEPTHS, LAST_TIME, OutOfScope, Setting
+from flowsim.claims.settings import DEPTHS, OutOfScope, Setting
 from flowsim.dynamics import Trajectory
 from flowsim.problem import Gaussian, Laplace, Law, PopulationRisk, Radial, Sphere, StudentT
 from flowsim.theory import Rates, rates
 
 RTOL = 1e-12
 """The next order of the norm is a difference of nearly equal numbers."""
+SPAN = 1e-14
+"""The first time recorded over the last."""
 LATEST_TIME = 1e60
 """Where the norm has a logarithm in it, nothing is late before."""
 
@@ -50,16 +52,13 @@ def extrapolate(x: np.ndarray, noise: float) -> Extrapolated:
     return Extrapolated(late, 2.0 * abs(late - early) + 4.0 * noise)
 
 
-def _records(run: Trajectory, first: float, last: float, count: int, factor: float) -> np.ndarray:
-    """``count`` records at times in constant ratio, the norm growing about ``factor``-fold between them, the latest ones with r in
-    [first, last]; empty where there are not as many."""
-    inside = np.flatnonzero((run.norm >= first) & (run.norm <= last))
-    if inside.size == 0:
-        return inside
-    rise = float(run.local_exponent("norm")[inside[-1]])
+def _records(run: Trajectory, first: float, count: int, factor: float) -> np.ndarray:
+    """The last ``count`` records at times in constant ratio, the norm growing about ``factor``-fold between them; empty where that would
+    begin before the norm is ``first``."""
+    rise = float(run.local_exponent("norm")[-1])
     step = max(1, round(float(np.log(factor) / rise / np.log(run.time[1] / run.time[0]))))
-    places = inside[-1] - step * np.arange(count)[::-1]
-    return places if places[0] >= inside[0] else places[:0]
+    places = run.time.size - 1 - step * np.arange(count)[::-1]
+    return places if places[0] >= 0 and run.norm[places[0]] >= first else places[:0]
 
 
 def _slope_at_zero(risk: PopulationRisk) -> bool:
@@ -72,13 +71,16 @@ def _known(risk: PopulationRisk) -> bool:
 
 
 def _flows(
-    risks: Iterable[PopulationRisk], depths: tuple[int, ...], last: float = LAST_TIME
+    risks: Iterable[PopulationRisk], depths: Iterable[int], reach: Callable[[int], float]
 ) -> Iterator[tuple[str, PopulationRisk, int, Trajectory]]:
-    """One flow of each risk and depth, from a start in the units of the law: a law and its multiples are measured alike."""
+    """One flow of each risk and depth until the norm is about ``reach(depth)`` times the tail's onset, with times and start in the units
+    of the law: a law and its multiples are measured alike."""
     for risk in risks:
-        run = late_flows((risk,), depths, ((0.4 * onset_norm(risk), 1.5),), last, RTOL)
-        for i, depth in enumerate(depths):
-            yield f"{risk.label()}, N = {depth}", risk, depth, run[0, i, 0]
+        for depth in depths:
+            law, onset = rates(risk, depth), onset_norm(risk)
+            last = float((reach(depth) * onset / law.norm_constant) ** (1.0 / law.norm_exponent))
+            run = late_flows((risk,), (depth,), ((0.4 * onset, 1.5),), last, RTOL, first=SPAN * last)
+            yield f"{risk.label()}, N = {depth}", risk, depth, run[0, 0, 0]
 
 
 def ratios_finding(found: dict[str, Extrapolated], predicted: str, what: str, sketch: Sketch, note: str = "") -> Finding:
@@ -111,8 +113,8 @@ def _next_norm(setting: Setting, theory: Any) -> Finding:
         )
     found: dict[str, Extrapolated] = {}
     sketch = Sketch("$t$", r"|correction/theory's - 1|", x_log=True, y_log=True)
-    for name, risk, depth, run in _flows(risks, depths):
-        at = _records(run, 50.0 * onset_norm(risk), 1000.0 * onset_norm(risk), 5, 2.0)
+    for name, risk, depth, run in _flows(risks, depths, lambda depth: 1000.0):
+        at = _records(run, 50.0 * onset_norm(risk), 5, 2.0)
         if at.size == 0:
             continue
         time, norm, law = run.time[at], run.norm[at], theory(risk, depth)
@@ -135,8 +137,9 @@ def _next_norm_with_slope(setting: Setting, theory: Any) -> Finding:
         raise OutOfScope(f"speaks of a density of |x_1| that has a slope at 0; that of {setting.risks_or()[0].label()} is not known to")
     found: dict[str, Extrapolated] = {}
     sketch = Sketch("$t$", r"$|(r-R)/(\gamma N/2)-1|$", x_log=True, y_log=True)
-    for name, risk, depth, run in _flows(risks, depths):
-        at = _records(run, 100.0 * onset_norm(risk), 1e6 * onset_norm(risk), 4, 4.0)
+    # the shift of time counts for (r/onset)^(-2/N): deep flows have to go further
+    for name, risk, depth, run in _flows(risks, depths, lambda depth: 1e4 if depth < 3 else 1e6):
+        at = _records(run, 100.0 * onset_norm(risk), 4, 4.0)
         if at.size == 0:
             continue
         time, law = run.time[at], theory(risk, depth)
@@ -157,8 +160,8 @@ def _time_free(setting: Setting, theory: Any) -> Finding:
         )
     found: dict[str, Extrapolated] = {}
     sketch = Sketch("$r$", r"$|\beta\ \mathrm{measured}/\beta-1|$", x_log=True, y_log=True)
-    for name, risk, depth, run in _flows(risks, depths):
-        at = _records(run, 10.0 * onset_norm(risk), 400.0 * onset_norm(risk), 5, 2.0)
+    for name, risk, depth, run in _flows(risks, depths, lambda depth: 400.0):
+        at = _records(run, 10.0 * onset_norm(risk), 5, 2.0)
         if at.size == 0:
             continue
         law, norm = theory(risk, depth), run.norm[at]
@@ -245,7 +248,7 @@ def claims() -> list[Claim]:
             "norm-next-order-with-a-slope",
             r"h\sim \frac{K}{r^2}\left(1+\frac{\gamma}{r}\right):\quad r-R\to\frac{\gamma N}{2}",
             "derived",
-            "Laplace laws; N = 1-5; to t = 1e12",
+            "Laplace laws; N = 1-5; to r = 1e4 (N = 1, 2) and 1e6 times the tail's onset",
             rates,
             _next_norm_with_slope,
             f"At rtol = 1e-12, r less its leading order R over gamma N/2. {extrapolated}",

@@ -13,10 +13,16 @@ POINTS = 160
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """y against x, (P,) each; more than `POINTS` points are thinned evenly, both ends kept.
+    """y against x; more than `POINTS` points are thinned evenly, both ends kept.
 
+    x, y: (P,) each; ValueError where they are not of one shape.
     role: "measured", drawn solid; "predicted", dashed; "limit", what a measurement may not pass, dotted.
     label: for the legend, with formulas between dollars; empty for none.  points: marks in the place of a line.
+
+    >>> import numpy as np
+    >>> from flowsim.claims import Curve
+    >>> Curve(np.arange(1000), np.arange(1000), "predicted").x.size
+    160
     """
 
     x: np.ndarray
@@ -36,9 +42,15 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """Curves over two named axes. x, y: names of the axes, formulas between dollars.  x_log, y_log: whether these are logarithmic.
+    """Curves over two named axes.
 
+    curves: what is drawn.  x, y: names of the axes, formulas between dollars.  x_log, y_log: whether these are logarithmic.
     ticks: names of the whole numbers 0, 1, ... on the x axis, where they are cases and not numbers.  note: one line below.
+
+    >>> import numpy as np
+    >>> from flowsim.claims import Curve, Picture
+    >>> Picture((Curve(np.arange(2), np.arange(2)),), "$t$", "$r$", x_log=True).x
+    '$t$'
     """
 
     curves: tuple[Curve, ...]
@@ -50,7 +62,13 @@ class Picture:
     note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """The picture in checks.json."""
+        """The picture in checks.json.
+
+        >>> import numpy as np
+        >>> from flowsim.claims import Curve, Picture
+        >>> Picture((Curve(np.arange(2), np.arange(2)),), "$t$", "$r$").to_dict()["curves"][0]["role"]
+        'measured'
+        """
         curves = [{"label": c.label, "role": c.role, "points": c.points, "x": c.x, "y": c.y} for c in self.curves]
         return {"x": self.x, "y": self.y, "x_log": self.x_log, "y_log": self.y_log, "ticks": self.ticks, "note": self.note, "curves": curves}
 

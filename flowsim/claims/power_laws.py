@@ -190,5 +190,5 @@ def errors_picture(held: list[Held]) -> Picture:
         ("constant", [h.constant_gap / h.rate.constant_error for h in held]),
     ):
         sketch.measured(place, np.maximum(ratios, 1e-6), label, points=True)
-    sketch.limit([-0.5, len(held) - 0.5], [1.0, 1.0], "the error")
+    sketch.limit(np.array([-0.5, len(held) - 0.5]), np.ones(2), "the error")
     return sketch.done()

@@ -37,7 +37,12 @@ FORMAT = "flowsim-checks-1"
 
 @lru_cache(maxsize=1)
 def chapters() -> dict[str, tuple[Claim, ...]]:
-    """Every claim flowsim measures, by what it is about."""
+    """Every claim flowsim measures, by what it is about.
+
+    >>> from flowsim.claims import chapters, registry
+    >>> sum(map(len, chapters().values())) == len(registry())
+    True
+    """
     rooms = {
         "The population risk": (risk, samples, growth, lemma_1, tails, variants),
         "Gradient flow": (flow, two_phases, norms, exact, rays),
@@ -51,13 +56,26 @@ def chapters() -> dict[str, tuple[Claim, ...]]:
 
 
 def registry() -> tuple[Claim, ...]:
-    """Every claim flowsim measures."""
+    """Every claim flowsim measures.
+
+    >>> from flowsim.claims import registry
+    >>> len(registry()) == len({claim.name for claim in registry()})
+    True
+    """
     return tuple(claim for claims in chapters().values() for claim in claims)
 
 
 @dataclass(frozen=True)
 class Report:
-    """The verdicts of a run over the registry, and what it was measured over."""
+    """The verdicts of a run over the registry. Made by `check`.
+
+    verdicts: one a claim, in order.  interrupted: whether Ctrl-C ended it.  setting: what it was measured over.
+
+    >>> import flowsim as fs
+    >>> report = fs.check(["lemma-3-direction-speed", "norm-rate"], laws=fs.Gaussian(dim=2), depths=2)
+    >>> report.passed, len(report.measured)
+    (True, 2)
+    """
 
     verdicts: tuple[Verdict, ...]
     interrupted: bool = False
@@ -74,7 +92,12 @@ class Report:
         return bool(self.measured) and not self.interrupted and all(verdict.as_expected for verdict in self.verdicts)
 
     def to_dict(self) -> dict[str, Any]:
-        """checks.json."""
+        """checks.json.
+
+        >>> import flowsim as fs
+        >>> fs.check(["lemma-3-direction-speed"], laws=fs.Gaussian(dim=2), depths=2).to_dict()["passed"]
+        True
+        """
         setting = self.setting
         return {
             "format": FORMAT,
@@ -108,6 +131,11 @@ def check(
     seed: of samples, random step sizes and random starts.  thorough: longer runs and more cases.
 
     Ctrl-C ends the run and keeps the verdicts reached. ValueError for a name that is not in the registry, and for bad laws, depths, seed.
+
+    >>> import flowsim as fs
+    >>> report = fs.check(["theorem-5-first-phase-as-derived", "theorem-5-first-phase-as-printed"], laws=fs.Sphere(dim=2), depths=4)
+    >>> [verdict.finding.verdict for verdict in report.verdicts], report.passed
+    (['holds', 'violated'], True)
     """
     setting = Setting(laws, depths, seed, thorough)
     every = registry()

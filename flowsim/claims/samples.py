@@ -9,8 +9,7 @@ from scipy.special import expit
 from flowsim.claims.claim import Claim, Control, Finding, finding_of_gaps
 from flowsim.claims.picture import Picture, Sketch
 from flowsim.claims.risk import NUMBERED
-from flowsim.claims.settings import OutOfScope, Setting, six_laws
-from flowsim.claims.settings import risk_of as cached_risk
+from flowsim.claims.settings import OutOfScope, Setting, risk_of, six_laws
 from flowsim.problem import Law, PopulationRisk, Sphere
 
 COUNT = 100_000
@@ -59,7 +58,7 @@ def sampled(setting: Setting, stream: int, moment: bool = True) -> Iterator[Samp
     for law in laws:
         frame = np.linalg.qr(generator.standard_normal((law.dim, 2)))[0].T
         count = min(THOROUGH_COUNT if setting.thorough else COUNT, max(MOST_NUMBERS // law.dim, 1000))
-        yield Sampled(cached_risk(law), law.sample(generator, count), frame[0], frame[1], generator)
+        yield Sampled(risk_of(law), law.sample(generator, count), frame[0], frame[1], generator)
 
 
 def standard_errors(values: np.ndarray, expected: Any) -> np.ndarray:

@@ -27,7 +27,15 @@ LAST_TIME = 1e12
 
 
 class OutOfScope(ValueError):
-    """The statement does not speak of the laws or depths asked for."""
+    """The statement does not speak of what was asked for; a ValueError that says of what it speaks.
+
+    >>> from flowsim.claims import OutOfScope, Setting
+    >>> try:
+    ...     Setting(depths=1).depths_or((3, 4), low=3)
+    ... except OutOfScope as reason:
+    ...     print(reason)
+    speaks of N >= 3, and not of N = 1
+    """
 
 
 @lru_cache(maxsize=1)
@@ -62,6 +70,12 @@ class Setting:
     seed: of samples, of random step sizes, and of the random starts.  thorough: longer runs and more cases.
 
     ValueError where an entry is not what it must be.
+
+    >>> import flowsim as fs
+    >>> from flowsim.claims import Setting
+    >>> setting = Setting(fs.Gaussian(dim=2), depths=[1, 2])
+    >>> setting.starts.shape, len(setting.start_pairs), setting.flow_depths
+    ((8,), 8, (1, 2))
     """
 
     laws: Any = None
@@ -84,17 +98,37 @@ class Setting:
         object.__setattr__(self, "seed", int(arguments.whole("seed", self.seed, low=0)))
 
     def laws_or(self, *own: Law) -> tuple[Law, ...]:
-        """The laws asked for; a claim's ``own``, by default the six, where none were."""
+        """The laws asked for, or a claim's own.
+
+        own: the claim's, by default the six; ``laws_or(*own)``.
+
+        >>> import flowsim as fs
+        >>> from flowsim.claims import Setting
+        >>> Setting().laws_or(fs.Sphere(dim=2)), Setting(fs.Ball(dim=2)).laws_or(fs.Sphere(dim=2))
+        ((Sphere(dim=2, radius=1.0),), (Ball(dim=2, radius=1.0),))
+        """
         return self.laws or own or six_laws()
 
     def risks_or(self, *own: Law) -> tuple[PopulationRisk, ...]:
-        """`laws_or`, as risks."""
+        """`laws_or`, as risks.
+
+        own: as there.
+
+        >>> import flowsim as fs
+        >>> from flowsim.claims import Setting
+        >>> [risk.label() for risk in Setting().risks_or(fs.Sphere(dim=2))]
+        ['Sphere(dim=2, radius=1)']
+        """
         return tuple(risk_of(law) for law in self.laws_or(*own))
 
     def depths_or(self, own: Sequence[int], low: int = 1, high: int = 100) -> tuple[int, ...]:
-        """The depths asked for that lie in [low, high], of which the statement speaks; a claim's ``own`` where none were asked for.
+        """The depths asked for that lie in [low, high], of which the statement speaks; a claim's own where none were asked for.
 
-        OutOfScope where none of those asked for does.
+        own: the claim's.  low, high: of which depths it speaks. OutOfScope where none of those asked for is among them.
+
+        >>> from flowsim.claims import Setting
+        >>> Setting().depths_or((1, 2)), Setting(depths=[1, 5]).depths_or((3, 4), low=3)
+        ((1, 2), (5,))
         """
         if self.depths is None:
             return tuple(own)
@@ -105,7 +139,14 @@ class Setting:
         return inside
 
     def generator(self, stream: int) -> np.random.Generator:
-        """Random numbers of the seed; streams of different numbers are independent."""
+        """Random numbers of the seed; streams of different numbers are independent.
+
+        stream: 0, 1, ...
+
+        >>> from flowsim.claims import Setting
+        >>> Setting(seed=1).generator(2).random() == Setting(seed=1).generator(2).random()
+        True
+        """
         return np.random.default_rng([self.seed, stream])
 
     @cached_property
@@ -128,11 +169,26 @@ class Setting:
         return self.depths or DEPTHS
 
     def flows(self) -> Trajectory:
-        """The flows of every law, depth and start, shape (laws, depths, starts), at 240 times from 1e-3 to 1e12; solved once."""
+        """The flows of every law, depth and start, shape (laws, depths, starts), at 240 times from 1e-3 to 1e12; solved once.
+
+        >>> import flowsim as fs
+        >>> from flowsim.claims import Setting
+        >>> Setting(fs.Gaussian(dim=2), depths=[1, 2]).flows().shape
+        (1, 2, 8)
+        """
         return _flows(self.laws_or(), self.flow_depths, self.start_pairs)
 
     def cases(self, own: Sequence[int] = DEPTHS, low: int = 1, high: int = 100) -> list[tuple[Case, Trajectory]]:
-        """Each case of the depths that `depths_or` gives, with its flow."""
+        """Each case of the depths that `depths_or` gives, with its flow.
+
+        own, low, high: as there.
+
+        >>> import flowsim as fs
+        >>> from flowsim.claims import Setting
+        >>> case, run = Setting(fs.Gaussian(dim=2), depths=[1, 2]).cases()[0]
+        >>> print(case)
+        Gaussian(dim=2, scale=1), N = 1, |w(0)| = 1, theta(0) = 2.49809
+        """
         depths = self.depths_or(own, low, high)
         run, out = self.flows(), []
         for i, risk in enumerate(self.risks_or()):

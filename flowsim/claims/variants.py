@@ -176,7 +176,7 @@ def _measure_linear(setting: Setting, theory: Any) -> Finding:
     gaps: dict[str, float] = {}
     sketch = Sketch("$\\theta$", "$(L(\\theta)-L(0))\\,/\\,(c\\,r\\,(1-\\cos\\theta))$")
     angles = (0.5, 1.2, 1.9, 2.6, 3.1)
-    straight = []
+    changes = []
     for law, shells, loss, size, norm in _pairs(setting):
         rings, pull = shells.rings, theory(loss)
         aligned = _mean_loss(loss, rings, norm, 0.0)
@@ -188,7 +188,7 @@ def _measure_linear(setting: Setting, theory: Any) -> Finding:
             # bent: the ratio has to change with the angle
             change = float(np.ptp(ratio) / np.abs(ratio).max())
             gaps[case] = BENT / max(change, 1e-300)
-            straight.append(change)
+            changes.append(change)
         if size == 3.0 and loss.name in SHOWN and loss.name not in (curve.label for curve in sketch.curves):
             sketch.measured(np.array(angles), ratio, loss.name, points=True)
             if np.isfinite(pull):
@@ -197,7 +197,7 @@ def _measure_linear(setting: Setting, theory: Any) -> Finding:
         gaps,
         1.0,
         "L(theta) - L(0) = lambda c r (1 - cos theta) for losses even plus linear, and for no other",
-        f"{{count}} laws, losses and norms: largest gap {{gap}} of the tolerance; the other losses change by {min(straight):.2g} and more",
+        f"{{count}} laws, losses and norms: largest gap {{gap}} of the tolerance; the other losses change by {min(changes):.2g} and more",
         f"{LINEAR:g} of it for the even plus linear; a change by {BENT:g} over the angles for the others",
         picture=sketch.done(),
     )

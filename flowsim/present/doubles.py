@@ -60,6 +60,12 @@ def cartesian_descent(risk: PopulationRisk, start: Start, step_size: float, step
     v: (..., 2), teachers that run side by side; only their directions count.
 
     Rounding is what it shows: for anything else there is `gradient_descent`. ValueError on bad input.
+
+    >>> import flowsim as fs
+    >>> risk, start = fs.PopulationRisk(fs.Gaussian(dim=2)), fs.Start(norm=1.0, angle=1.5)
+    >>> run = fs.present.cartesian_descent(risk, start, step_size=0.3, steps=100, depth=4, v=[0.0, 1.0])
+    >>> run.norm.shape
+    (101,)
     """
     teacher = arguments.reals("v", v)
     if teacher.shape[-1:] != (2,) or not np.hypot(teacher[..., 0], teacher[..., 1]).all():
@@ -102,6 +108,11 @@ def doubles_runs() -> tuple[Trajectory, CartesianDescent]:
     """One descent three times: by `gradient_descent`, and by `cartesian_descent` with the teachers (0, 1) and (3, 4)/5.
 
     Gaussian data, depth 4, eta = 0.3, from norm 1 at 1.5 radians; 30 000 steps, all of them recorded.
+
+    >>> import flowsim as fs
+    >>> descent, doubles = fs.present.doubles_runs()
+    >>> int(descent.step[-1]), doubles.norm.shape
+    (30000, (2, 30001))
     """
     risk, start = PopulationRisk(Gaussian(dim=2)), Start(norm=1.0, angle=1.5)
     descent = gradient_descent(risk, start, STEP_SIZE, np.arange(STEPS + 1), depth=DEPTH, method="exact")
@@ -115,6 +126,10 @@ def doubles_figure(descent: Trajectory, doubles: CartesianDescent, figure: Figur
     Steps that leave no part across v at all are not drawn.
 
     descent, doubles: what `doubles_runs` returns.  figure, page: as in `trajectory_figure`.
+
+    >>> import flowsim as fs
+    >>> len(fs.present.doubles_figure(*fs.present.doubles_runs()).axes)
+    3
     """
     names = ["flowsim", r"doubles, $v=(0,1)$", r"doubles, $v=(3,4)/5$"]
     with styled(page):

@@ -35,6 +35,10 @@ def paper_figure(
     figure, page: as in `trajectory_figure`, but for the page "icml-single", which is too narrow.
 
     Source: Lin, Sun, Zhang 2021 (submitted version), figure 1 and Theorems 1 and 5.
+
+    >>> import flowsim as fs
+    >>> len(fs.present.paper_figure(*fs.present.paper_runs(steps=1000), restarts={}).axes)
+    6
     """
     first, second = each_run(flows), each_run(descents)
     if [int(run.depth) for run in first] != [int(run.depth) for run in second]:

@@ -37,11 +37,17 @@ NAME_LETTERS = 40
 def draw_picture(picture: Picture, ax: Axes | None = None) -> Axes:
     """Draw the curves of a claim's picture, and name them above the axes.
 
+    picture: of a finding.  ax: where to draw; by default the axes of a new figure, whose margins fit. Returns it.
+
     Measured curves are solid in the colours of the style, predicted ones dashed and black, limits dotted and grey. Values that a
     logarithmic axis cannot show are left out. Cases (``picture.ticks``) stand below each other with their names, without the parts that
     all names share.
 
-    ax: where to draw; by default the axes of a new figure, whose margins fit. Returns it.
+    >>> import numpy as np, flowsim as fs
+    >>> from flowsim.claims import Curve, Picture
+    >>> ax = fs.present.draw_picture(Picture((Curve(np.arange(3), np.arange(3)),), "$t$", "$r$"))
+    >>> ax.get_xlabel()
+    '$t$'
     """
     if ax is None:
         # its own size, whatever the page of a `styled` around it

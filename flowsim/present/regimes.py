@@ -101,6 +101,11 @@ def plot_regimes(chart: RegimeMap, ax: Axes | None = None, theory: bool = True) 
         sigma(0) = eta (c - h(r(0))) r(0)^(1-2/N) = 2,   eta c = 2 (N = 2),   sigma = 2 or the first burst at k = K (N >= 3)
 
     chart: what `flowsim.regime_map` returns.  ax: axes to draw into; new ones by default.  theory: whether to draw the boundaries.
+
+    >>> import flowsim as fs
+    >>> chart = fs.regime_map(fs.PopulationRisk(fs.Gaussian(dim=2)), step_sizes=[0.1, 1.0, 20.0], depths=[1, 2], steps=100)
+    >>> fs.present.plot_regimes(chart).get_xlabel()
+    'step size  $\\eta$'
     """
     return _plot(chart, ax, _predicted(chart) if theory else [])
 
@@ -133,6 +138,11 @@ def regime_figure(
 
     charts: a map, or up to three, side by side, or above each other in a single column.  theory: whether to draw the boundaries.
     figure, page: as in `trajectory_figure`.
+
+    >>> import flowsim as fs
+    >>> chart = fs.regime_map(fs.PopulationRisk(fs.Gaussian(dim=2)), step_sizes=[0.1, 1.0, 20.0], depths=[1, 2], steps=100)
+    >>> len(fs.present.regime_figure(chart).axes)
+    1
     """
     several = [charts] if isinstance(charts, RegimeMap) else list(charts)
     if not 1 <= len(several) <= 3:

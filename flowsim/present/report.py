@@ -26,7 +26,6 @@ from flowsim.present.tidy import tables
 TEMPLATES = Path(__file__).with_name("templates")
 SCHEMA = Path(__file__).with_name("checks.schema.json")
 """JSON Schema of checks.json."""
-FILES = ("report.html", "checks.json", "claims.tex")
 
 MEANINGS = {
     "holds": "the measurement agrees with the statement within the tolerance",
@@ -57,6 +56,14 @@ def write_report(
 
     Each file is written whole or not at all. Returns the errors of those that could not be written, one each; none is raised.
     The same verdicts give the same files, but for the seconds they took.
+
+    >>> import tempfile, flowsim as fs
+    >>> from pathlib import Path
+    >>> report = fs.check(["lemma-3-direction-speed"], laws=fs.Gaussian(dim=2), depths=2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     errors = fs.present.write_report(report, folder, figures=False)
+    ...     (Path(folder) / "report.html").is_file(), errors
+    (True, [])
     """
     folder, further = Path(folder), dict(further or {})
     chapters = every_chapter() if chapters is None else chapters

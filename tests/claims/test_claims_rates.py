@@ -96,7 +96,7 @@ def test_other_random_starts(seed: int) -> None:
 
 
 def test_thorough_measures_parts_of_each_window_too() -> None:
-    short, long = (judge(CLAIMS["direction-rate-depth-2"], Setting(laws=fs.Gaussian(2), thorough=x)).finding for x in (False, True))
+    short, long = (judge(CLAIMS["direction-rate-depth-1"], Setting(laws=fs.Gaussian(2), thorough=x)).finding for x in (False, True))
     assert long.verdict == "holds"
     assert len(long.numbers["rates"]) == 3 * len(short.numbers["rates"])
 
@@ -198,8 +198,8 @@ def test_a_picture_shows_what_was_measured(name: str) -> None:
         assert np.isfinite(curve.y).all()
         assert curve.y.size > 1
     if name.startswith("direction-rate"):
-        (level,) = {float(y) for curve in picture.curves if curve.role == "predicted" for y in curve.y} or {0.0}
-        assert measured[0].y[-1] == pytest.approx(level, abs=1e-6)
+        levels = {float(y) for curve in picture.curves if curve.role == "predicted" for y in curve.y}
+        assert min(abs(measured[0].y[-1] - level) for level in levels) < 1e-6
     if name in ("norm-rate", "singular-law-norm-rate"):
         # what is left falls
         assert measured[0].y[-1] < 1e-2 * measured[0].y.max()

@@ -181,6 +181,17 @@ def test_corrections_of_another_kind_are_seen_and_widen_the_error(one: fs.Trajec
     assert abs(later.exponent - 1.0 / 3.0) < later.exponent_error
 
 
+def test_a_start_far_out_is_late_only_once_its_norm_has_doubled() -> None:
+    """One layer from |w| = 1e4: the norm stays there for t_0 = r^3/(3 K), long after w is aligned and far inside the tail."""
+    risk = fs.PopulationRisk(LAWS["gaussian"])
+    run = fs.gradient_flow(risk, fs.Start(1e4, 0.5), fs.log_times(1e-2, 1e15, 200), 1)
+    times = run.time[run.norm > 2e4]
+    refused(r"but begins at 1e\+08, where the run is not late yet: before the asymptotics set in", run, "norm", (1e8, 1e10))
+    rate = measure_rate(run, "norm")
+    assert rate.window[0] > 3.0 * times[0]
+    assert abs(rate.exponent - 1.0 / 3.0) < rate.exponent_error < 1e-3
+
+
 # --- what the law says of its corrections ---
 
 
