@@ -19,6 +19,8 @@ ONSET = 0.1
 """The largest correction, and `onset_norm` over the norm, at the first record of a window."""
 LEAST_RECORDS, LEAST_SPAN = 8, 10.0
 """What a window must hold: records, and the ratio of its last time to its first."""
+SLACK = 1e-9
+"""By how much, relatively, a record may lie outside a window that was given in digits."""
 LATER = 3.0
 """By what factor a window that does not fit begins later."""
 MOST_RECORDS, MOST_PRODUCTS = 64, 40
@@ -171,13 +173,13 @@ def _chosen(run: Trajectory, terms: Terms, tolerance: float, window: Any) -> np.
             f"at {terms.expansion[-1]:.2g} still: run further, and record from earlier on"
         )
     first, last = (float(late[onset]), float(time[-1])) if window is None else _bounds(window, time)
-    if first < late[onset]:
+    if first < late[onset] * (1.0 - SLACK):
         where = "the run is not late yet" if first < late[0] else f"it is predicted at {terms.expansion[late >= first][0]:.2g}"
         raise ValueError(
             f"`window` must begin at t = {late[onset]:.4g} or later, where the correction is below {ONSET:g}, but begins at {first:.4g}, "
             f"where {where}: before the asymptotics set in"
         )
-    inside = np.flatnonzero((late >= first) & (late <= last))
+    inside = np.flatnonzero((late >= first * (1.0 - SLACK)) & (late <= last * (1.0 + SLACK)))
     if not _enough(late[inside]):
         span = f" from t = {late[inside[0]]:.4g} to {late[inside[-1]]:.4g}" if inside.size else ""
         raise ValueError(
@@ -198,9 +200,9 @@ def _bounds(window: Any, time: np.ndarray) -> tuple[float, float]:
     pair = arguments.reals("window", window, low=0.0, strict=True)
     if pair.shape != (2,) or pair[0] >= pair[1]:
         raise ValueError(f"`window` must be two times, the first before the last, but is {window!r}")
-    if pair[0] < time[0] * (1.0 - 1e-9) or pair[1] > time[-1] * (1.0 + 1e-9):
+    if pair[0] < time[0] * (1.0 - SLACK) or pair[1] > time[-1] * (1.0 + SLACK):
         raise ValueError(f"`window` must lie within the run, t = {time[0]:.4g} to {time[-1]:.4g}, but is {pair[0]:.4g} to {pair[1]:.4g}")
-    return float(pair[0]) * (1.0 - 1e-9), float(pair[1]) * (1.0 + 1e-9)
+    return float(pair[0]), float(pair[1])
 
 
 def _products(size: Float[np.ndarray, "terms"], least: float) -> np.ndarray:

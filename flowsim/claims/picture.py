@@ -70,7 +70,15 @@ class Picture:
         'measured'
         """
         curves = [{"label": c.label, "role": c.role, "points": c.points, "x": c.x, "y": c.y} for c in self.curves]
-        return {"x": self.x, "y": self.y, "x_log": self.x_log, "y_log": self.y_log, "ticks": self.ticks, "note": self.note, "curves": curves}
+        return {
+            "x": self.x,
+            "y": self.y,
+            "x_log": self.x_log,
+            "y_log": self.y_log,
+            "ticks": self.ticks,
+            "note": self.note,
+            "curves": curves,
+        }
 
 
 @dataclass
@@ -85,15 +93,18 @@ class Sketch:
 
     def measured(self, x: Any, y: Any, label: str = "", points: bool = False) -> None:
         """What was found."""
-        self.curves.append(Curve(x, y, "measured", label, points))
+        self._add(x, y, "measured", label, points)
 
     def predicted(self, x: Any, y: Any, label: str = "") -> None:
         """What theory says."""
-        self.curves.append(Curve(x, y, "predicted", label))
+        self._add(x, y, "predicted", label)
 
     def limit(self, x: Any, y: Any, label: str = "") -> None:
         """What a measurement may not pass."""
-        self.curves.append(Curve(x, y, "limit", label))
+        self._add(x, y, "limit", label)
+
+    def _add(self, x: Any, y: Any, role: Role, label: str, points: bool = False) -> None:
+        self.curves.append(Curve(np.asarray(x, dtype=float), np.asarray(y, dtype=float), role, label, points))
 
     def done(self, note: str = "") -> Picture:
         """The picture."""

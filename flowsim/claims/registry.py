@@ -1,6 +1,9 @@
 """The registry: every claim, in the order of the theory, and the run over it."""
 
-from collections.abc import Callable, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -141,13 +144,37 @@ def check(
     every = registry()
     wanted = [claim.name for claim in every] if names is None else [arguments.one_of("names", n, [c.name for c in every]) for n in names]
     verdicts: list[Verdict] = []
-    try:
-        for claim in every:
-            if claim.name in wanted:
-                verdict = judge(claim, setting)
-                verdicts.append(verdict)
-                if on_verdict is not None:
-                    on_verdict(verdict)
-    except KeyboardInterrupt:
-        return Report(tuple(verdicts), interrupted=True, setting=setting)
+    with _presses() as pressed:
+        try:
+            for claim in every:
+                if claim.name in wanted:
+                    verdict = judge(claim, setting)
+                    if pressed:
+                        raise KeyboardInterrupt
+                    verdicts.append(verdict)
+                    if on_verdict is not None:
+                        on_verdict(verdict)
+        except KeyboardInterrupt:
+            return Report(tuple(verdicts), interrupted=True, setting=setting)
     return Report(tuple(verdicts), setting=setting)
+
+
+@contextmanager
+def _presses() -> Iterator[list[int]]:
+    """A list that holds something once Ctrl-C was pressed: a run inside a claim may end there, with what it has, and say no more."""
+    pressed: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+    # another thread than the main one gets no signals; a handler of the user's own stays
+    if threading.current_thread() is not threading.main_thread() or before is not signal.default_int_handler:
+        yield pressed
+        return
+
+    def note(number: int, frame: Any) -> None:
+        pressed.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,9 +1,8 @@
 """check: every claim, measured, with its verdict; a report."""
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +15,7 @@ from flowsim.commands.output import DONE, FAILED, INTERRUPTED, check_writable, c
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from flowsim.claims import Claim, Report, Verdict
+    from flowsim.claims import Claim, Report
     from flowsim.problem import Law
 
 DEFAULT = Path("flowsim-report")
@@ -105,7 +104,7 @@ def check(
         print_verdicts(report, chapters)
     code = _write(report, folder, _command(law, depth, seed, thorough), chapters, figures)
     if json:
-        from flowsim.present.report import dump
+        from flowsim.present.report.page import dump
 
         print(dump(report.to_dict()))
     elif (folder / "report.html").is_file():
@@ -172,49 +171,17 @@ def _make_folder(folder: Path, figures: bool) -> None:
 
 
 def _measure(wanted: Sequence["Claim"], setting: Mapping[str, Any]) -> "Report":
-    """The report, up to the claim under way where Ctrl-C was pressed: a run inside may have ended there without a word."""
     from flowsim import claims
     from flowsim.dynamics.progress import Progress
 
-    reached: list[Verdict] = []
-    with Progress("claims", len(wanted), "claims") as progress, _presses() as pressed:
-
-        def advance(verdict: "Verdict") -> None:
-            if pressed:
-                raise KeyboardInterrupt
-            reached.append(verdict)
-            progress.advance(1)
-
-        report = claims.check([claim.name for claim in wanted], on_verdict=advance, **setting)
-    return replace(report, verdicts=tuple(reached))
-
-
-@contextmanager
-def _presses() -> Iterator[list[int]]:
-    """A list that holds something once Ctrl-C was pressed, whatever became of the KeyboardInterrupt."""
-    import signal
-    import threading
-
-    pressed: list[int] = []
-
-    def note(number: int, _: Any) -> None:
-        pressed.append(number)
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield pressed
-        return
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield pressed
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with Progress("claims", len(wanted), "claims") as progress:
+        return claims.check([claim.name for claim in wanted], on_verdict=lambda _: progress.advance(1), **setting)
 
 
 def _write(report: "Report", folder: Path, command: str, chapters: Mapping[str, Sequence["Claim"]], figures: bool) -> int:
     """The report's files; FAILED if one could not be written, with a line on stderr for each."""
     from flowsim.dynamics.progress import Progress
-    from flowsim.present.report import write_report
+    from flowsim.present.report.page import write_report
 
     # the two further figures take runs of their own, which nobody waits for after Ctrl-C
     further = _further() if figures and not report.interrupted else {}

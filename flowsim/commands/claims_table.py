@@ -16,7 +16,7 @@ NAME_WIDTH, VERDICT_WIDTH = 26, 13
 
 def print_verdicts(report: "Report", chapters: Chapters) -> None:
     """A row for each claim that was measured, under its chapter; then how many were as they should be, and how many were left out."""
-    from flowsim.present.report import left_out
+    from flowsim.present.report.page import left_out
 
     console = _console()
     by_name = {verdict.claim.name: verdict for verdict in report.measured}
@@ -46,7 +46,7 @@ def list_claims(wanted: Sequence["Claim"], chapters: Chapters, as_json: bool) ->
     """Names, sources and settings of these claims, by chapter; or all that is known of each before it is measured, as JSON."""
     by_name = {claim.name: claim for claim in wanted}
     if as_json:
-        from flowsim.present.report import dump
+        from flowsim.present.report.page import dump
 
         print(dump({"claims": [record(claim, title) for title, claims in _filled(chapters, by_name) for claim in claims]}))
         return
@@ -67,7 +67,7 @@ def explain_claim(claim: "Claim", chapters: Chapters, as_json: bool) -> None:
 
     title = next(title for title, _ in _filled(chapters, {claim.name: claim}))
     if as_json:
-        from flowsim.present.report import dump
+        from flowsim.present.report.page import dump
 
         print(dump(record(claim, title)))
         return

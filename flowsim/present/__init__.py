@@ -22,9 +22,8 @@ from flowsim.present.gaps import plot_gap, plot_gap_order
 from flowsim.present.paper import paper_figure
 from flowsim.present.paths import plot_exponent, plot_path, plot_straightened
 from flowsim.present.phases import plot_bounds, plot_two_phases
-from flowsim.present.pictures import draw_picture
 from flowsim.present.regimes import plot_regimes, regime_figure
-from flowsim.present.report import write_report
+from flowsim.present.report import draw_picture, write_report
 from flowsim.present.runs import late_flows, paper_runs
 from flowsim.present.sharpness import plot_sharpness
 from flowsim.present.style import PAGES, STYLE, figure_format, page_settings, save_figure, styled

@@ -332,6 +332,9 @@ class Radial(Law):
             return inf, 0.0
         i = int(good[0])
         a = float(np.log2(masses[i + 20] / masses[i]) / 20.0)
+        # steeper than the power that its mass belongs to: it falls faster than any, as a lognormal law does
+        if -a * k[i] > 1050.0:
+            return inf, 0.0
         return a, float(masses[i] / (2.0 ** (a * k[i]) * (2.0**a - 1.0)))
 
     def _inverse_moment(self, power: int) -> float:

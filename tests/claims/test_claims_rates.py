@@ -70,17 +70,17 @@ def test_units_do_not_matter(scale: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "depth"),
+    ("name", "law", "depth"),
     [
-        ("direction-rate-deep", 7),
-        ("norm-rate", 30),
-        ("singular-law-direction-rate", 8),
-        ("no-power-with-a-logarithm", 6),
-        ("time-free-law", 9),
+        ("direction-rate-deep", KINKED, 7),
+        ("norm-rate", KINKED, 30),
+        ("singular-law-direction-rate", SINGULAR, 8),
+        ("no-power-with-a-logarithm", LOGARITHM, 6),
+        ("time-free-law", fs.Gaussian(2), 9),
     ],
 )
-def test_other_depths(name: str, depth: int) -> None:
-    assert verdict(name, depths=depth) == CLAIMS[name].expected
+def test_other_depths(name: str, law: fs.Law, depth: int) -> None:
+    assert verdict(name, laws=law, depths=depth) == CLAIMS[name].expected
 
 
 def test_depths_of_which_a_claim_does_not_speak() -> None:

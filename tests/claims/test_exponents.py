@@ -111,6 +111,12 @@ def test_another_engine_is_covered_too() -> None:
         assert (off < 1.0).all(), (method, off)
 
 
+def test_the_window_used_gives_the_same_rate_again(one: fs.Trajectory) -> None:
+    for quantity in QUANTITIES:
+        rate = measure_rate(one, quantity)
+        assert measure_rate(one, quantity, rate.window) == rate
+
+
 def test_a_longer_window_tells_more(one: fs.Trajectory) -> None:
     errors = [measure_rate(one, "norm", (1e5, last)).exponent_error for last in (1e7, 1e9, 1e12)]
     assert errors[0] > 3.0 * errors[1] > 9.0 * errors[2]

@@ -386,7 +386,7 @@ def test_figures_that_cannot_be_written_do_not_lose_the_verdicts(command, regist
     def full(figure, path):
         raise OSError(f"cannot write {str(path)!r}: No space left on device")
 
-    monkeypatch.setattr("flowsim.present.report.save_figure", full)
+    monkeypatch.setattr("flowsim.present.report.page.save_figure", full)
     registry(claim("slope", "holds", picture=PICTURE))
     outcome = command("check", "--json")
     assert outcome.code == 1

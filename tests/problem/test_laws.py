@@ -331,3 +331,11 @@ def test_a_law_of_the_users_own_is_refused_where_it_cannot_be_described():
     assert law.profile.pull == pytest.approx(fs.Radial(2, stats.beta(2.0, 1.0)).profile.pull, rel=1e-12)
     with pytest.raises(ValueError, match="tent"):
         law_from_config(law.config())
+
+
+def test_a_lognormal_norm_has_a_tail_and_no_warning() -> None:
+    """Near 0 its mass falls off faster than any power, so that every inverse moment exists."""
+    law = fs.Radial(3, stats.lognorm(0.8))
+    assert law.tail.exponent == 1.0
+    # f(0) = E[1/|x|] for d = 3, where x_1/|x| is uniform, and K = f(0) pi^2/12
+    assert law.tail.constant == pytest.approx(np.exp(0.5 * 0.8**2) * np.pi**2 / 12.0, rel=1e-9)

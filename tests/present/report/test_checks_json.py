@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from flowsim.claims import check
-from flowsim.present.report import SCHEMA, dump, write_report
+from flowsim.present.report.page import SCHEMA, dump, write_report
 from flowsim.problem import Gaussian
 
 

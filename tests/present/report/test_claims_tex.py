@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from flowsim.claims import Finding, Verdict, chapters, registry
-from flowsim.present.latex_table import claims_table, escaped, inline_formula
+from flowsim.present.report.latex_table import claims_table, escaped, inline_formula
 
 ARTICLE = r"""\documentclass{article}
 \usepackage{amsmath,amssymb,longtable}

@@ -10,7 +10,7 @@ import pytest
 
 from flowsim.claims import LATER, STATEMENTS, Report, Setting, Verdict
 from flowsim.present import report as report_module
-from flowsim.present.report import write_report
+from flowsim.present.report.page import write_report
 from flowsim.problem import Gaussian
 
 VOID = {"meta", "link", "input", "br", "mspace"}

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from flowsim.claims import registry
-from flowsim.present.formulas import mathml
-from flowsim.present.report import formula
-from flowsim.present.tidy import FOLD, tables, text
+from flowsim.present.report.formulas import mathml
+from flowsim.present.report.page import formula
+from flowsim.present.report.tidy import FOLD, tables, text
 
 NAMESPACE = "{http://www.w3.org/1998/Math/MathML}"
 CORE = {"math", "mrow", "mi", "mn", "mo", "mtext", "mspace", "mfrac", "msqrt", "mroot", "mstyle", "mpadded"}

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from flowsim.claims import Curve, Picture
 from flowsim.claims.picture import Sketch, picture_of_gaps
-from flowsim.present.inline_svg import inline_svg
-from flowsim.present.pictures import draw_picture, power, short_names, wrapped
+from flowsim.present.report.inline_svg import inline_svg
+from flowsim.present.report.pictures import draw_picture, power, short_names, wrapped
 
 TIME = np.geomspace(1e-2, 1e12, 60)
 SIZES = np.array([0.1, 0.05, 0.025])

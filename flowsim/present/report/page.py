@@ -16,12 +16,12 @@ from matplotlib.figure import Figure
 from flowsim.claims import LATER, STATEMENTS, Claim, Picture, Report, Setting, Verdict
 from flowsim.claims import chapters as every_chapter
 from flowsim.files import write_whole
-from flowsim.present.formulas import mathml
-from flowsim.present.inline_svg import inline_svg
-from flowsim.present.latex_table import claims_table
-from flowsim.present.pictures import draw_picture
+from flowsim.present.report.formulas import mathml
+from flowsim.present.report.inline_svg import inline_svg
+from flowsim.present.report.latex_table import claims_table
+from flowsim.present.report.pictures import draw_picture
+from flowsim.present.report.tidy import tables
 from flowsim.present.style import save_figure
-from flowsim.present.tidy import tables
 
 TEMPLATES = Path(__file__).with_name("templates")
 SCHEMA = Path(__file__).with_name("checks.schema.json")
