@@ -1,8 +1,8 @@
 """How figures look and how they reach a file: one style on a conference's page, applied in a context and never to the user's settings.
 
-    with styled("icml-single"):             # sizes of that page for every figure and panel made inside
-        ax = plot_path(run)
-    plt.style.use([STYLE, page_settings("icml-single")])      # the same look for a user's own figures
+with styled("icml-single"):             # sizes of that page for every figure and panel made inside
+    ax = plot_path(run)
+plt.style.use([STYLE, page_settings("icml-single")])      # the same look for a user's own figures
 """
 
 from collections.abc import Iterator

@@ -23,8 +23,8 @@ from flowsim.theory.states import checked_phases, checked_state, noise_free_risk
 Array = Float[np.ndarray, "..."]
 
 SIX_TENTHS = 0.6
-"""The paper's bound on (r^2)' at N = 1, and on (r^(2/N))' at any depth: 2 r h(r) is at most 2 W(1/e) = 0.5569 whatever the law of |x_1|, and
-0.4656 for spherically symmetric laws, attained by the circle (claim growth-bound-in-the-plane)."""
+"""The paper's bound on (r^2)' at N = 1, and on (r^(2/N))' at any depth: 2 r h(r) is at most 2 W(1/e) = 0.5569 whatever the law of |x_1|,
+and 0.4656 for spherically symmetric laws, attained by the circle (claim growth-bound-in-the-plane)."""
 
 GROWTH_CONSTANT_PRINTED = 0.2785
 """W(1/e) as the paper prints it, rounded up."""

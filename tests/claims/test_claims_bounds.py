@@ -8,9 +8,9 @@ import pytest
 from scipy import stats
 
 import flowsim as fs
-from flowsim.claims import bounds as room
 from flowsim.claims.claim import Claim, judge
 from flowsim.claims.settings import Case, Setting, risk_of, turning
+from flowsim.claims.theorems import bounds as room
 from flowsim.theory import State, Theorem1
 
 CLAIMS = {claim.name: claim for claim in room.claims()}

@@ -6,9 +6,9 @@ from scipy import stats
 
 import flowsim as fs
 from flowsim.claims import Setting, Verdict, judge
-from flowsim.claims.descent import claims, order_at_zero
-from flowsim.claims.layer_map import descend_layers, end_to_end_step, layer_map, multiplier, rank_one_layers, signed_multiplier
-from flowsim.claims.modified_field import difference_weights
+from flowsim.claims.descent.gaps import claims, order_at_zero
+from flowsim.claims.descent.layer_map import descend_layers, end_to_end_step, layer_map, multiplier, rank_one_layers, signed_multiplier
+from flowsim.claims.descent.modified_field import difference_weights
 from flowsim.claims.units import risks_of, step_size_for, tail_correction, unit_norm, unit_step_size, with_power_tails
 from flowsim.dynamics.modified import series_weights
 from flowsim.theory import sharpness

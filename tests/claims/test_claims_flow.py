@@ -9,9 +9,10 @@ import pytest
 from scipy import stats
 
 import flowsim as fs
-from flowsim.claims import exact, flow, norms, paths, rays, two_phases
 from flowsim.claims.claim import Claim, judge
-from flowsim.claims.lemma_1 import plane_constant
+from flowsim.claims.flow import end_to_end as flow
+from flowsim.claims.flow import exact, norms, paths, rays, two_phases
+from flowsim.claims.problem.lemma_1 import plane_constant
 from flowsim.claims.settings import Case, OutOfScope, Setting, risk_of
 from flowsim.problem.plane import one_minus_cos
 

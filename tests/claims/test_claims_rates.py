@@ -8,11 +8,12 @@ import pytest
 from scipy import stats
 
 import flowsim as fs
-from flowsim.claims import Setting, judge, noise, rates
+from flowsim.claims import Setting, judge
 from flowsim.claims.claim import Claim, Control
-from flowsim.claims.next_orders import bent, extrapolate, log_slope
-from flowsim.claims.next_orders import claims as next_claims
-from flowsim.claims.power_laws import Off, held_rates, powers
+from flowsim.claims.late import noise, rates
+from flowsim.claims.late.next_orders import bent, extrapolate, log_slope
+from flowsim.claims.late.next_orders import claims as next_claims
+from flowsim.claims.late.power_laws import Off, held_rates, powers
 
 CLAIMS: dict[str, Claim] = {claim.name: claim for claim in (*rates.claims(), *next_claims(), *noise.claims())}
 SINGULAR = fs.Radial(3, stats.gamma(0.5))

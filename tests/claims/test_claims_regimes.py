@@ -6,11 +6,11 @@ from scipy import stats
 
 import flowsim as fs
 from flowsim.claims import Setting, Verdict, judge
-from flowsim.claims.bursts import collapse, growth_in_a_burst, next_burst
-from flowsim.claims.one_layer import late_gap
-from flowsim.claims.regimes import claims, edge_step
-from flowsim.claims.two_layer_swings import near_the_edge, peaks_of, swing_law
-from flowsim.claims.two_layers import Swings, even_in_root, held
+from flowsim.claims.regimes.bursts import collapse, growth_in_a_burst, next_burst
+from flowsim.claims.regimes.edge import claims, edge_step
+from flowsim.claims.regimes.one_layer import late_gap
+from flowsim.claims.regimes.two_layer_swings import near_the_edge, peaks_of, swing_law
+from flowsim.claims.regimes.two_layers import Swings, even_in_root, held
 from flowsim.claims.units import step_size_for, unit_norm, unit_step_size
 from flowsim.theory import edge, two_layer_edge
 

@@ -8,8 +8,8 @@ import pytest
 from scipy import integrate, optimize, stats
 
 import flowsim as fs
-from flowsim.claims import growth, lemma_1, risk, samples, tails, variants
 from flowsim.claims.claim import Claim, judge
+from flowsim.claims.problem import growth, lemma_1, risk, samples, tails, variants
 from flowsim.claims.settings import OutOfScope, Setting
 
 EXACT = {claim.name: claim for room in (risk, growth, lemma_1, tails, variants) for claim in room.claims()}

@@ -7,9 +7,9 @@ import pytest
 from scipy import integrate, stats
 
 import flowsim as fs
-from flowsim.claims.growth import aligned, growth
+from flowsim.claims.problem.growth import aligned, growth
+from flowsim.claims.problem.shells import Shells, half_plane, shells_of
 from flowsim.claims.settings import OutOfScope
-from flowsim.claims.shells import Shells, half_plane, shells_of
 
 MEAN_OF_ABS_T = {df: 2.0 * sqrt(df) * gamma((df + 1) / 2) / (sqrt(pi) * (df - 1) * gamma(df / 2)) for df in (3.0, 1.1)}
 

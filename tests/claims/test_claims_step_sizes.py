@@ -7,9 +7,9 @@ import pytest
 from scipy import stats
 
 import flowsim as fs
-from flowsim.claims import bounded_steps, step_sizes
 from flowsim.claims.claim import judge
 from flowsim.claims.settings import Setting, risk_of
+from flowsim.claims.theorems import bounded_steps, step_sizes
 from flowsim.dynamics import Schedule, gradient_descent
 
 CLAIMS = {claim.name: claim for claim in (*step_sizes.claims(), *bounded_steps.claims()) if "theorem" in claim.name}

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flowsim.claims import step_sums as room
 from flowsim.claims.claim import judge
 from flowsim.claims.settings import Setting
+from flowsim.claims.theorems import step_sums as room
 from flowsim.theory import PowerSteps, StepSumCeilings, StepSumOrder, step_sum_ceilings, step_sum_order
 
 CLAIMS = {claim.name: claim for claim in room.claims()}

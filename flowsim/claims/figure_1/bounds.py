@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from flowsim.claims.bounds import SLACK, Theorem1More, Theorem5More
 from flowsim.claims.claim import Claim, Control, Finding
 from flowsim.claims.figure_1.runs import RELATIVE, ROUNDING, RUNS, STEPS, Drawn, depths_asked, drawn
 from flowsim.claims.paper import PAPER
 from flowsim.claims.picture import Sketch
 from flowsim.claims.settings import Setting
+from flowsim.claims.theorems.bounds import SLACK, Theorem1More, Theorem5More
 from flowsim.theory import DirectionBound, State, Theorem1, Theorem5
 from flowsim.theory.paper import FIGURE_1
 

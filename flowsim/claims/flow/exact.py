@@ -7,7 +7,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from flowsim.claims.claim import Claim, Control, Finding, finding_of_gaps
-from flowsim.claims.paths import STEP, equality, few_risks, matrix_path, polar, product, slope, stencils, time_unit
+from flowsim.claims.flow.paths import STEP, equality, few_risks, matrix_path, polar, product, slope, stencils, time_unit
 from flowsim.claims.picture import Sketch
 from flowsim.claims.settings import Setting
 from flowsim.dynamics import gradient_flow

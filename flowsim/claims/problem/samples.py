@@ -8,7 +8,7 @@ from scipy.special import expit
 
 from flowsim.claims.claim import Claim, Control, Finding, finding_of_gaps
 from flowsim.claims.picture import Picture, Sketch
-from flowsim.claims.risk import NUMBERED
+from flowsim.claims.problem.risk import NUMBERED
 from flowsim.claims.settings import OutOfScope, Setting, risk_of, six_laws
 from flowsim.problem import Law, PopulationRisk, Sphere
 

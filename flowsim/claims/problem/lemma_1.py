@@ -8,12 +8,12 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from flowsim.claims.claim import Claim, Control, Finding
-from flowsim.claims.growth import growth
 from flowsim.claims.paper import PAPER
 from flowsim.claims.picture import Picture, Sketch
-from flowsim.claims.risk import ALL_SIZES, SIX_LAWS
+from flowsim.claims.problem.growth import growth
+from flowsim.claims.problem.risk import ALL_SIZES, SIX_LAWS
+from flowsim.claims.problem.shells import shells_of
 from flowsim.claims.settings import Setting
-from flowsim.claims.shells import shells_of
 from flowsim.problem import PopulationRisk, Sphere
 from flowsim.theory import GROWTH_CONSTANT, GROWTH_CONSTANT_PRINTED
 

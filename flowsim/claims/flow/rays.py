@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flowsim.claims.claim import Claim, Control, Finding, finding_of_gaps
-from flowsim.claims.paths import few_risks, time_unit
+from flowsim.claims.flow.paths import few_risks, time_unit
 from flowsim.claims.picture import Picture, Sketch
+from flowsim.claims.problem.shells import panels
 from flowsim.claims.settings import Setting, six_laws
-from flowsim.claims.shells import panels
 from flowsim.dynamics import Trajectory, gradient_flow
 from flowsim.problem import PopulationRisk, Start
 

@@ -10,9 +10,8 @@ from scipy import stats
 from flowsim.claims.claim import Claim, Control, Finding
 from flowsim.claims.corrections import correction_terms
 from flowsim.claims.exponents import ONSET, SPREAD, Quantity
-from flowsim.claims.late_flows import late_cases
-from flowsim.claims.picture import Sketch
-from flowsim.claims.power_laws import (
+from flowsim.claims.late.late_flows import late_cases
+from flowsim.claims.late.power_laws import (
     Cases,
     Off,
     errors_picture,
@@ -24,6 +23,7 @@ from flowsim.claims.power_laws import (
     power_of,
     powers,
 )
+from flowsim.claims.picture import Sketch
 from flowsim.claims.settings import DEPTHS, OutOfScope, Setting, risk_of
 from flowsim.problem import Law, Radial
 from flowsim.theory import rates

@@ -7,9 +7,9 @@ import numpy as np
 from scipy.special import digamma, expit, polygamma, spence
 
 from flowsim.claims.claim import Claim, Control, Finding, finding_of_gaps
-from flowsim.claims.risk import NUMBERED, QUADRATURE, SIX_LAWS, gaps_by_law
+from flowsim.claims.problem.risk import NUMBERED, QUADRATURE, SIX_LAWS, gaps_by_law
+from flowsim.claims.problem.shells import Shells, shells_of
 from flowsim.claims.settings import OutOfScope, Setting
-from flowsim.claims.shells import Shells, shells_of
 from flowsim.problem import Ball, Laplace, Law, PopulationRisk, Sphere
 
 ON_THE_LINE = (

@@ -13,7 +13,7 @@ from flowsim.claims.claim import Claim, Control, Finding
 from flowsim.claims.paper import PAPER
 from flowsim.claims.picture import Sketch
 from flowsim.claims.settings import PAPER_START, OutOfScope, Setting, risk_of
-from flowsim.claims.step_sum_limits import one_layer
+from flowsim.claims.theorems.step_sum_limits import one_layer
 from flowsim.dynamics import Schedule, Trajectory, gradient_descent
 from flowsim.problem import Gaussian, Law, PopulationRisk, Sphere, Start
 from flowsim.theory import rates

@@ -13,9 +13,9 @@ from scipy.special import expit, ndtr
 
 from flowsim.claims.claim import Claim, Control, Finding, finding_of_gaps
 from flowsim.claims.picture import Sketch
-from flowsim.claims.risk import SIX_LAWS
+from flowsim.claims.problem.risk import SIX_LAWS
+from flowsim.claims.problem.shells import SIGMOID, Shells, half_plane, panels, shells_of
 from flowsim.claims.settings import OutOfScope, Setting, six_laws
-from flowsim.claims.shells import SIGMOID, Shells, half_plane, panels, shells_of
 from flowsim.problem import Gaussian, Law, PopulationRisk, Sphere
 
 NOISE = (0.02, 0.1, 0.4)

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from flowsim.claims.claim import Claim, Control, Finding, finding_of_gaps
-from flowsim.claims.late_flows import late_cases
-from flowsim.claims.next_orders import Extrapolated, extrapolate, ratios_finding
+from flowsim.claims.late.late_flows import late_cases
+from flowsim.claims.late.next_orders import Extrapolated, extrapolate, ratios_finding
+from flowsim.claims.late.power_laws import Off, Power, held_rates, power_finding
+from flowsim.claims.late.rates import FAILS, METHOD, two_starts
 from flowsim.claims.picture import Sketch
-from flowsim.claims.power_laws import Off, Power, held_rates, power_finding
-from flowsim.claims.rates import FAILS, METHOD, two_starts
 from flowsim.claims.settings import DEPTHS, Setting
 from flowsim.dynamics import gradient_flow
 from flowsim.problem import Law, PopulationRisk, Start

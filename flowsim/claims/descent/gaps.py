@@ -5,8 +5,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from flowsim.claims import layer_map, modified_field
 from flowsim.claims.claim import Claim, Control, Finding, finding_of_gaps
+from flowsim.claims.descent import layer_map, modified_field
 from flowsim.claims.paper import PAPER
 from flowsim.claims.picture import Sketch
 from flowsim.claims.settings import OutOfScope, Setting

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flowsim.claims import bounded_steps, step_sums
 from flowsim.claims.claim import Claim, Control, Finding
 from flowsim.claims.paper import PAPER
 from flowsim.claims.picture import Picture, Sketch
 from flowsim.claims.settings import PAPER_START, Setting, risk_of
-from flowsim.claims.step_sum_limits import one_layer
+from flowsim.claims.theorems import bounded_steps, step_sums
+from flowsim.claims.theorems.step_sum_limits import one_layer
 from flowsim.dynamics import Schedule, Trajectory, gradient_descent
 from flowsim.problem import Gaussian, Law, PopulationRisk, Sphere, Start
 from flowsim.theory import State, descent_exponent, descent_exponent_kept

@@ -9,8 +9,8 @@ import numpy as np
 
 from flowsim.claims.claim import Claim, Control, Finding, as_formal, finding_of_gaps
 from flowsim.claims.picture import Sketch
+from flowsim.claims.regimes.two_layers import Swings, case_of, even_in_root
 from flowsim.claims.settings import Setting
-from flowsim.claims.two_layers import Swings, case_of, even_in_root
 from flowsim.claims.units import risks_of, tail_correction, with_power_tails
 from flowsim.dynamics import Schedule, gradient_descent
 from flowsim.problem import Gaussian, PopulationRisk, Sphere, Start

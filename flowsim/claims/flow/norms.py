@@ -8,10 +8,10 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from flowsim.claims.claim import Claim, Control, Finding
-from flowsim.claims.lemma_1 import plane_constant
+from flowsim.claims.flow.paths import few_risks, time_unit
 from flowsim.claims.paper import PAPER
-from flowsim.claims.paths import few_risks, time_unit
 from flowsim.claims.picture import Sketch
+from flowsim.claims.problem.lemma_1 import plane_constant
 from flowsim.claims.settings import Case, Setting, risk_of
 from flowsim.dynamics import Trajectory, gradient_flow
 from flowsim.problem import Law, PopulationRisk, Start

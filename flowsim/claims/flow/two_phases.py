@@ -6,8 +6,8 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from flowsim.claims.claim import Claim, Control, Finding, finding_of_gaps
+from flowsim.claims.flow.paths import TOLERANCE, Polar, bend, end_to_end_field, equality, few_risks, polar, time_unit
 from flowsim.claims.paper import PAPER
-from flowsim.claims.paths import TOLERANCE, Polar, bend, end_to_end_field, equality, few_risks, polar, time_unit
 from flowsim.claims.picture import Sketch
 from flowsim.claims.settings import Case, OutOfScope, Setting, turning
 from flowsim.dynamics import Trajectory

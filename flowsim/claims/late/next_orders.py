@@ -11,7 +11,7 @@ from scipy import stats
 from flowsim.claims.claim import Claim, Control, Finding, as_formal
 from flowsim.claims.corrections import onset_norm
 from flowsim.claims.exponents import with_error
-from flowsim.claims.late_flows import late_flows
+from flowsim.claims.late.late_flows import late_flows
 from flowsim.claims.picture import Sketch
 from flowsim.claims.settings import DEPTHS, OutOfScope, Setting
 from flowsim.dynamics import Trajectory

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from flowsim.claims import bursts, label_noise, one_layer, two_layer_swings, two_layers
 from flowsim.claims.claim import Claim, Control, Finding, as_formal, finding_of_gaps
 from flowsim.claims.picture import Sketch
+from flowsim.claims.regimes import bursts, label_noise, one_layer, two_layer_swings, two_layers
 from flowsim.claims.settings import Setting
 from flowsim.claims.units import risks_of, step_size_for, tail_correction, unit_norm, unit_step_size, with_power_tails
 from flowsim.dynamics import gradient_descent

@@ -10,11 +10,11 @@ from scipy import stats
 from scipy.special import zeta
 
 from flowsim.claims.claim import Claim, Control, Finding, finding_of_gaps
-from flowsim.claims.growth import ON_THE_LINE, growth
 from flowsim.claims.picture import Picture, Sketch
-from flowsim.claims.risk import SIX_LAWS
+from flowsim.claims.problem.growth import ON_THE_LINE, growth
+from flowsim.claims.problem.risk import SIX_LAWS
+from flowsim.claims.problem.shells import Shells, shells_of
 from flowsim.claims.settings import OutOfScope, Setting
-from flowsim.claims.shells import Shells, shells_of
 from flowsim.problem import Gaussian, Law, Radial, Tail
 
 SETTLED = 1e-7

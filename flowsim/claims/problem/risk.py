@@ -10,8 +10,8 @@ from scipy.special import expit
 from flowsim.claims.claim import Claim, Control, Finding, finding_of_gaps
 from flowsim.claims.paper import PAPER
 from flowsim.claims.picture import Picture, Sketch
+from flowsim.claims.problem.shells import half_plane, shells_of
 from flowsim.claims.settings import OutOfScope, Setting
-from flowsim.claims.shells import half_plane, shells_of
 from flowsim.problem import Law, PopulationRisk
 
 SIZES = (0.1, 1.0, 10.0, 1000.0)

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from scipy.special import zeta
 
-from flowsim.claims import step_sum_limits
 from flowsim.claims.claim import Claim, Control, Finding, finding_of_gaps
 from flowsim.claims.paper import PAPER
 from flowsim.claims.picture import Sketch
 from flowsim.claims.settings import Setting
-from flowsim.claims.step_sum_limits import ROUNDING, one_layer
+from flowsim.claims.theorems import step_sum_limits
+from flowsim.claims.theorems.step_sum_limits import ROUNDING, one_layer
 from flowsim.theory import (
     GeometricSteps,
     PowerSteps,

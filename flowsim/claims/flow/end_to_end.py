@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 from flowsim.claims.claim import Claim, Control, Finding, finding_of_gaps
-from flowsim.claims.paper import PAPER
-from flowsim.claims.paths import (
+from flowsim.claims.flow.paths import (
     Polar,
     cartesian_path,
     end_to_end_field,
@@ -21,6 +20,7 @@ from flowsim.claims.paths import (
     stencil_path,
     time_unit,
 )
+from flowsim.claims.paper import PAPER
 from flowsim.claims.picture import Sketch
 from flowsim.claims.settings import Setting
 from flowsim.dynamics import Velocity, flow_velocity, gradient_flow

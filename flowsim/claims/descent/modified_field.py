@@ -7,7 +7,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from flowsim.claims.claim import Claim, Control, Finding, finding_of_gaps
-from flowsim.claims.layer_map import layer_map
+from flowsim.claims.descent.layer_map import layer_map
 from flowsim.claims.picture import Sketch
 from flowsim.claims.settings import Setting
 from flowsim.claims.units import risks_of, unit_norm, unit_step_size
