@@ -191,9 +191,8 @@ def _logarithm(setting: Setting, theory: Any) -> Finding:
     found: dict[str, Extrapolated] = {}
     sketch = Sketch(r"$\log r$", r"$(m\,d\log r/d\log t-1)^{-1}$")
     for risk in risks:
-        run = late_flows((risk,), depths, ((0.4 / risk.pull, 1.5),), LATEST_TIME, RTOL)
         for i, depth in enumerate(depths):
-            one, limit = run[0, i, 0], (depth + 2.0) / depth
+            one, limit = late_flows((risk,), (depth,), ((0.4 / risk.pull, 1.5),), LATEST_TIME, RTOL)[0, 0, 0], (depth + 2.0) / depth
             late = one.time > 1e6
             log_norm, inverse = one.log_norm[late], 1.0 / (limit * one.local_exponent("norm")[late] - 1.0)
             at = np.linspace(late.sum() // 4, late.sum() - 1, 5).astype(int)

@@ -55,7 +55,7 @@ def wrong_power(risk: PopulationRisk, depth: int, step_size: float, norm: Array)
 
 
 SHARPENING = (1e2, 1e4)
-"""Norms, in units of 1/E|x_1|, at which the runs reach sigma = 2."""
+"""Norms, in units of 1/E|x_1| and times N/3, at which the runs reach sigma = 2: so that steps are small at the start."""
 
 
 EdgeStep = Callable[[PopulationRisk, int, float, float], float]
@@ -73,9 +73,10 @@ def _measure_sharpening(setting: Setting, theory: EdgeStep) -> Finding:
     for risk in risks_of(setting, Gaussian(2), Sphere(3)):
         for depth in setting.depths_or((3, 4, 5, 6, 10, 30) if setting.thorough else (3, 4, 6), low=3):
             for norm in (*SHARPENING, 1e5) if setting.thorough else SHARPENING:
-                eta, start = step_size_for(risk, depth, 2.0, norm), unit_norm(risk)
+                far = norm * depth / 3.0
+                eta, start = step_size_for(risk, depth, 2.0, far), unit_norm(risk)
                 due = theory(risk, depth, eta, start)
-                name = f"{risk.label()}, N = {depth}, sigma = 2 near r = {norm:g}/E|x_1|"
+                name = f"{risk.label()}, N = {depth}, sigma = 2 near r = {far:.3g}/E|x_1|"
                 near = due + np.linspace(-1.0, 1.0, 401) * max(1e-3 * due, 20.0)
                 steps = np.unique(np.maximum(np.round(near), 0.0).astype(np.int64))
                 run = gradient_descent(risk, Start(start, 1e-6), eta, steps, depth)
@@ -83,9 +84,9 @@ def _measure_sharpening(setting: Setting, theory: EdgeStep) -> Finding:
                 found = np.interp(np.log(2.0), np.log(run.sharpness), steps.astype(float), left=-np.inf, right=np.inf)
                 gaps[name] = abs(float(found) - due)
                 if norm == SHARPENING[0] and len(sketch.curves) < 5:
-                    far = np.unique(np.linspace(0.0, 1.2 * due, 160).astype(np.int64))
-                    whole = gradient_descent(risk, Start(start, 1e-6), eta, far, depth)
-                    sketch.measured(far / due, whole.sharpness, f"{risk.law.name}, $N={depth}$")
+                    record = np.unique(np.linspace(0.0, 1.2 * due, 160).astype(np.int64))
+                    whole = gradient_descent(risk, Start(start, 1e-6), eta, record, depth)
+                    sketch.measured(record / due, whole.sharpness, f"{risk.law.name}, $N={depth}$")
     sketch.predicted(np.array([0.0, 1.0, 1.0]), np.array([2.0, 2.0, 0.0]), "predicted")
     return finding_of_gaps(
         gaps,
