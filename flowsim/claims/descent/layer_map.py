@@ -62,7 +62,7 @@ def _random_units(rng: np.random.Generator, depth: int, width: int) -> list[Arra
 
 
 STEPS = 12
-AMPLIFIED = 1e6
+AMPLIFIED = 3e5
 """How often rounding may have been multiplied where matrices are still compared."""
 
 
@@ -89,7 +89,7 @@ def _map_gap(
             w = (layers[0] if depth == 1 else np.linalg.multi_dot(layers[::-1]))[0]
             r, across, ahead = float(np.linalg.norm(w)), float(w @ other), float(np.linalg.norm(np.float64(a) ** (depth - 1) * z))
         # beyond, doubles of the matrices no longer hold the direction, or the run leaves
-        if not abs(across) >= 1e-5 * r or not 1e-4 * norm < r < 1e4 * norm:
+        if not abs(across) >= 1e-5 * r or not 0.03 * norm < r < 1e4 * norm:
             break
         if not 1e-8 * norm < ahead < 1e8 * norm:
             return np.inf, np.array(norms), np.array(predicted)
@@ -120,7 +120,7 @@ def _measure_map(setting: Setting, theory: LayerMap) -> Finding:
         1e-9,
         "matrices stay of rank one and move by the map on (a, z); gradient_descent does the same",
         f"largest relative gap of layers, norm and s {{gap}} over {{count}} runs of up to {STEPS} steps",
-        "1e-9: rounding, 1e-15, times 1 + N sigma of each step so far, up to 1e6",
+        "1e-9: rounding, 1e-15, times 1 + N sigma of each step so far, up to 3e5",
         "relative gap",
         sketch.done(),
     )

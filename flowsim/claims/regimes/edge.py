@@ -169,10 +169,10 @@ def _measure_first_burst_step(setting: Setting, theory: FirstBurstLaw) -> Findin
     return as_formal(
         finding_of_gaps(
             gaps,
-            15.0,
+            10.0,
             "the first burst comes at the step where the sum of log|1 - sigma| is 0 again, by the growth h itself from r(0) on",
             "what that sum is at the burst: {gap} at most, of thousands in between, {count} runs",
-            "15: sums are integrals up to a few steps, and a burst has begun within a few more",
+            "10: sums are integrals up to a few steps, and a burst has begun within a few more",
             "sum of log|1 - sigma|",
             sketch.done(),
         )
@@ -240,7 +240,7 @@ def claims() -> list[Claim]:
             theory=first_burst,
             measure=_measure_first_burst_step,
             method="The step of the first burst less the predicted one, times log(sigma - 1) there: what the sum of log|1 - sigma| is.",
-            fails="one sum that is not 0 to 15, where s went to minus thousands in between",
+            fails="one sum that is not 0 to 10, where s went to minus thousands in between",
             control=Control("1.001 times the step", _later(1.001)),
             expected="consistent",
             derivation="edge_of_stability",
