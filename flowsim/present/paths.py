@@ -172,7 +172,9 @@ def _powered(clock: str, power: str) -> str:
 def plot_exponent(runs: Runs, quantity: str = "direction", ax: Axes | None = None, theory: bool = True) -> Axes:
     r"""d log X/d log t against t for X = -s, |w| or L(w), solid; 2N/(N+2), N/(N+2) or -N/(N+2), dashed, with its value at the right.
 
-    Arguments as in `plot_path`. Where -s <= 0 its logarithm has no slope, and nothing is drawn. RuntimeError for a run that failed.
+    runs, quantity, ax, theory: as in `plot_path`. Where -s <= 0 its logarithm has no slope, and nothing is drawn.
+
+    RuntimeError for a run that failed.
 
     >>> from flowsim import Gaussian, PopulationRisk, Start, gradient_flow, log_times
     >>> run = gradient_flow(PopulationRisk(Gaussian(dim=2)), Start(), log_times(1e-2, 1e6, 30), depth=3)

@@ -6,7 +6,7 @@ from scipy import stats
 
 import flowsim as fs
 from flowsim.claims import Setting, Verdict, judge
-from flowsim.claims.descent.gaps import claims, order_at_zero
+from flowsim.claims.descent.gaps import at_zero, claims, orders_of
 from flowsim.claims.descent.layer_map import descend_layers, end_to_end_step, layer_map, multiplier, rank_one_layers, signed_multiplier
 from flowsim.claims.descent.modified_field import difference_weights
 from flowsim.claims.units import risks_of, step_size_for, tail_correction, unit_norm, unit_step_size, with_power_tails
@@ -115,11 +115,14 @@ def test_the_sign_of_the_power_matters_only_where_it_is_negative() -> None:
 # --- orders and series ---
 
 
-def test_the_order_at_zero_sees_through_the_next_order() -> None:
+def test_an_extrapolated_order_sees_through_the_next_order_and_tells_what_it_leaves() -> None:
     eta = 2.0 ** -np.arange(9.0, 15.0)
-    assert order_at_zero(eta, 3.0 * eta * (1.0 + 4.0 * eta)) == pytest.approx(1.0, abs=1e-6)
-    assert order_at_zero(eta, -3.0 * eta**2 * (1.0 - 4.0 * eta)) == pytest.approx(2.0, abs=1e-6)
-    assert abs(order_at_zero(eta, eta**1.01) - 1.0) > 0.009
+    for order, next_order in ((1.0, 4.0), (2.0, -4.0), (1.0, 1000.0)):
+        gap = -3.0 * eta**order * (1.0 + next_order * eta)
+        found, left = at_zero(orders_of(eta, gap))
+        assert abs(found - order) < left
+        assert left < 1e-6 * (next_order / 4.0) ** 2
+    assert abs(at_zero(orders_of(eta, eta**1.01))[0] - 1.0) > 0.009
 
 
 def test_weights_from_coefficients_are_those_of_the_series() -> None:

@@ -153,7 +153,9 @@ def _steady(setting: Setting, factor: float) -> list[tuple[str, PopulationRisk, 
         for depth in setting.depths_or((3, 4, 5, 6, 10, 30) if setting.thorough else (3, 4, 6), low=3):
             norm = BURST_NORM * float(np.sqrt(depth / 3.0)) * (3.0 if setting.thorough else 1.0)
             eta = step_size_for(risk, depth, 3.0, norm)
-            if np.isfinite(collapse(first_burst(risk, depth, eta, unit_norm(risk)).sigma_refined, depth).norm).all():
+            law = first_burst(risk, depth, eta, unit_norm(risk))
+            grown = growth_in_a_burst(risk, depth, law.sigma_refined, law.norm_refined)
+            if all(np.isfinite(collapse(law.sigma_refined * (1.0 + share * grown), depth).norm).all() for share in (-2.0, 0.0, 2.0)):
                 run, burst, eta = _through(risk, depth, norm, angle, factor)
                 out.append((f"{risk.label()}, N = {depth}, k = {burst}", risk, depth, run, burst, eta))
     if not out:

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from flowsim.claims import LATER, STATEMENTS, Report, Setting, Verdict
-from flowsim.present import report as report_module
+from flowsim.present.report import page as report_module
 from flowsim.present.report.page import write_report
 from flowsim.problem import Gaussian
 
