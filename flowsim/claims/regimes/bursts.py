@@ -29,7 +29,7 @@ Array = np.ndarray
 
 PHASES = 96
 """Sizes of the first z_perp, over one factor sigma - 1."""
-SOME = 24
+SOME = 16
 """Of them, where each costs some integrals."""
 
 
@@ -131,8 +131,8 @@ BURST_NORM = 1000.0
 
 
 @lru_cache(maxsize=64)
-def _through(risk: PopulationRisk, depth: int, norm: float, angle: float, factor: float) -> tuple[Trajectory, int, float]:
-    """A run to ``factor`` times the step of its first burst, recorded through the first collapse; that step and eta."""
+def _through(risk: PopulationRisk, depth: int, norm: float, angle: float) -> tuple[Trajectory, int, float]:
+    """A run to six times the step of its first burst, recorded closely through the first collapse; that step and eta."""
     eta, begin = step_size_for(risk, depth, 3.0, norm), unit_norm(risk)
     law = first_burst(risk, depth, eta, begin)
     start, due = Start(begin, angle), law.step_refined
@@ -142,11 +142,11 @@ def _through(risk: PopulationRisk, depth: int, norm: float, angle: float, factor
     if burst < 0:
         raise RuntimeError(f"no burst before step {round(1.5 * due) + 200}: {risk.label()}, N = {depth}, eta = {eta:.6g}")
     near = np.arange(max(burst - 300, 0), burst + 700)
-    far = np.linspace(0, factor * burst, 20_000).astype(np.int64)
+    far = np.linspace(0, 6 * burst, 20_000).astype(np.int64)
     return gradient_descent(risk, start, eta, np.unique(np.concatenate([near, far])), depth, "exact"), burst, eta
 
 
-def _steady(setting: Setting, factor: float) -> list[tuple[str, PopulationRisk, int, Trajectory, int, float]]:
+def _steady(setting: Setting) -> list[tuple[str, PopulationRisk, int, Trajectory, int, float]]:
     """The runs whose first burst ends at every phase. OutOfScope where there is none."""
     out, angle = [], float(setting.generator(412).uniform(0.02, 0.1))
     for risk in risks_of(setting, Gaussian(2), Sphere(3)):
@@ -156,7 +156,7 @@ def _steady(setting: Setting, factor: float) -> list[tuple[str, PopulationRisk, 
             law = first_burst(risk, depth, eta, unit_norm(risk))
             grown = growth_in_a_burst(risk, depth, law.sigma_refined, law.norm_refined)
             if all(np.isfinite(collapse(law.sigma_refined * (1.0 + share * grown), depth).norm).all() for share in (-2.0, 0.0, 2.0)):
-                run, burst, eta = _through(risk, depth, norm, angle, factor)
+                run, burst, eta = _through(risk, depth, norm, angle)
                 out.append((f"{risk.label()}, N = {depth}, k = {burst}", risk, depth, run, burst, eta))
     if not out:
         raise OutOfScope("speaks of bursts that end: those of these laws and depths may throw the run out of the double range")
@@ -183,7 +183,7 @@ def _outside(found: float, ranges: Array) -> tuple[float, float, float]:
 
 def _measure_collapse(setting: Setting, theory: CollapseLaw) -> Finding:
     gaps, sketch, said, limit = {}, Sketch("step $k$ from the burst", r"$\sigma$"), [], 0.0
-    for name, risk, depth, run, burst, _ in _steady(setting, 1.0):
+    for name, risk, depth, run, burst, _ in _steady(setting):
         assert run.step is not None
         before, after, lowest = _around(run, burst)
         top = float(run.norm[: lowest + 1].max())
@@ -217,7 +217,7 @@ NextLaw = Callable[[PopulationRisk, int, float, float, Collapse], Array]
 
 def _measure_next(setting: Setting, theory: NextLaw) -> Finding:
     gaps, sketch, said, limit = {}, Sketch("step $k$ over that of the first burst", r"$\sigma$"), [], 0.0
-    for name, risk, depth, run, burst, eta in _steady(setting, 6.0):
+    for name, risk, depth, run, burst, eta in _steady(setting):
         assert run.step is not None
         before, after, lowest = _around(run, burst)
         top = float(run.norm[: lowest + 1].max())
@@ -234,6 +234,7 @@ def _measure_next(setting: Setting, theory: NextLaw) -> Finding:
         said.append(f"N = {depth}: {steps / burst:.3f} ({low / burst:.3f}-{high / burst:.3f})")
         if len(sketch.curves) < 6:
             sketch.measured(run.step / burst, run.sharpness, f"{risk.law.name}, $N={depth}$")
+            sketch.predicted(np.full(2, 1.0 + 0.5 * (low + high) / burst), np.array([0.0, float(sigma.max())]))
     sketch.limit(np.array([0.0, 6.0]), np.full(2, 2.0))
     finding = finding_of_gaps(
         gaps,

@@ -87,8 +87,10 @@ def _measure_swings(setting: Setting, theory: Callable[[PopulationRisk, float], 
             gaps[f"{case_of(risk, scale)}, growth"] = abs(slope - law.growth)
             limit = max(limit, 0.004 + tail_correction(risk, float(swings.norm[0])))
             if len(sketch.curves) < 2:
-                sketch.measured(np.sqrt(swings.step[:3000]), level[:3000], rf"$\eta c={scale:g}$")
-                sketch.measured(np.sqrt(places[:12]), np.zeros(min(len(places), 12)), "rises", points=True)
+                shown = slice(int(swings.rises[min(8, inner.size - 1)]))
+                sketch.measured(np.sqrt(swings.step[shown]), level[shown], rf"$\eta c={scale:g}$")
+                due = np.sqrt(places[0]) + 2.0 * np.pi / law.phase_rate * np.arange(min(8, inner.size))
+                sketch.predicted(np.repeat(due, 3), np.tile([0.0, float(level[shown].max()), np.nan], due.size), "rises, predicted")
     return as_formal(
         finding_of_gaps(
             gaps,
