@@ -26,6 +26,10 @@ _NAMES = (
     "modified_equation",
     "edge_of_stability",
     "two_layer_edge",
+    "imbalance",
+    "unbalanced_layers",
+    "generic_direction",
+    "sample_noise",
 )
 
 

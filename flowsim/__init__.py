@@ -4,7 +4,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from flowsim import layers as layers
     from flowsim import present as present
+    from flowsim import relu as relu
+    from flowsim import samples as samples
     from flowsim import theory as theory
     from flowsim.claims import check as check
     from flowsim.claims import measure_rate as measure_rate
@@ -17,6 +20,10 @@ if TYPE_CHECKING:
     from flowsim.dynamics import gradient_flow as gradient_flow
     from flowsim.dynamics import load as load
     from flowsim.dynamics import modified_flow as modified_flow
+    from flowsim.layers import LayerRun as LayerRun
+    from flowsim.layers import Layers as Layers
+    from flowsim.layers import layer_descent as layer_descent
+    from flowsim.layers import layer_flow as layer_flow
     from flowsim.problem import Ball as Ball
     from flowsim.problem import Gaussian as Gaussian
     from flowsim.problem import Laplace as Laplace
@@ -35,9 +42,11 @@ __version__ = "0.3.0"
 _ROOMS = {
     "problem": "Ball Gaussian Laplace Law PopulationRisk Profile Radial Sphere Start StudentT log_times",
     "dynamics": "Schedule SciPy Trajectory compare gap_order gradient_descent gradient_flow load modified_flow",
+    "layers": "LayerRun Layers layer_descent layer_flow",
     "claims": "check measure_rate",
     "sweeps": "regime_map",
 }
+_PUBLIC_ROOMS = ("layers", "present", "relu", "samples", "theory")
 _HOME = {name: room for room, names in _ROOMS.items() for name in names.split()}
 
 __all__ = [
@@ -45,6 +54,8 @@ __all__ = [
     "Gaussian",
     "Laplace",
     "Law",
+    "LayerRun",
+    "Layers",
     "PopulationRisk",
     "Profile",
     "Radial",
@@ -59,12 +70,17 @@ __all__ = [
     "gap_order",
     "gradient_descent",
     "gradient_flow",
+    "layer_descent",
+    "layer_flow",
+    "layers",
     "load",
     "log_times",
     "measure_rate",
     "modified_flow",
     "present",
     "regime_map",
+    "relu",
+    "samples",
     "theory",
 ]
 
@@ -73,7 +89,7 @@ def __getattr__(name: str) -> Any:
     """Public names are imported on first use: `import flowsim` loads neither JAX nor matplotlib."""
     if name in _HOME:
         return getattr(import_module(f"flowsim.{_HOME[name]}"), name)
-    if name in ("present", "theory"):
+    if name in _PUBLIC_ROOMS:
         return import_module(f"flowsim.{name}")
     raise AttributeError(f"module 'flowsim' has no attribute {name!r}")
 

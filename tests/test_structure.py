@@ -19,10 +19,11 @@ MAY_IMPORT = {
     "problem": {"arguments"},
     "dynamics": {"arguments", "files", "problem"},
     "theory": {"arguments", "problem"},
-    "layers": {"arguments", "problem", "dynamics", "theory"},
+    "layers": {"arguments", "files", "problem", "dynamics", "theory"},
+    "relu": {"arguments", "files", "dynamics"},
     "sweeps": {"arguments", "files", "problem", "dynamics", "theory"},
-    "claims": {"arguments", "problem", "dynamics", "theory", "layers", "sweeps"},
-    "present": {"arguments", "files", "problem", "dynamics", "theory", "layers", "sweeps", "claims"},
+    "claims": {"arguments", "problem", "dynamics", "theory", "layers", "relu", "sweeps"},
+    "present": {"arguments", "files", "problem", "dynamics", "theory", "layers", "relu", "sweeps", "claims"},
 }
 # the registry is public as `flowsim.theory.claims()`: imported in the call, not at the top
 DEFERRED = {("theory", "claims")}
@@ -31,7 +32,9 @@ FRONT = {"cli", "commands", "__main__", "__init__"}
 PUBLIC = {
     *("Ball", "Gaussian", "Laplace", "Law", "PopulationRisk", "Profile", "Radial", "Sphere", "Start", "StudentT", "log_times"),
     *("Schedule", "SciPy", "Trajectory", "compare", "gap_order", "gradient_descent", "gradient_flow", "load", "modified_flow"),
-    *("check", "measure_rate", "present", "regime_map", "theory"),
+    *("LayerRun", "Layers", "layer_descent", "layer_flow"),
+    *("check", "measure_rate", "regime_map"),
+    *("layers", "present", "relu", "samples", "theory"),
 }
 
 
@@ -126,7 +129,7 @@ def test_an_unknown_name_is_an_attribute_error():
         _ = fs.gradient_ascent
 
 
-@pytest.mark.parametrize("room", ["problem", "dynamics", "theory", "sweeps", "claims", "present"])
+@pytest.mark.parametrize("room", ["problem", "dynamics", "theory", "relu", "sweeps", "claims", "present"])
 def test_a_room_hands_on_exactly_what_it_lists(room):
     module = getattr(__import__(f"flowsim.{room}"), room)
     assert len(module.__all__) == len(set(module.__all__))

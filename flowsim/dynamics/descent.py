@@ -87,7 +87,7 @@ def gradient_descent(
     cap = horizon.MAX_EXACT if max_exact_steps is None else int(arguments.whole("max_exact_steps", max_exact_steps, low=0))
     rules = horizon.Rules(cap, stop_at_burst, estimate_error)
     eta = np.ones(()) if schedule else arguments.reals("step_size", step_size, low=0.0, strict=True)
-    record = _records(steps)
+    record = records_of(steps)
     if schedule and record[-1] > schedule.sizes.size:
         raise ValueError(f"`steps` must be at most {schedule.sizes.size}, the length of the schedule, but is {record[-1]}")
     batch = make_batch(risk, start, depth, eta)
@@ -128,7 +128,7 @@ def gradient_descent(
     )
 
 
-def _records(steps: Any) -> np.ndarray:
+def records_of(steps: Any) -> np.ndarray:
     asked = arguments.whole("steps", steps, low=0)
     if asked.ndim > 1:
         raise ValueError(f"`steps` must be a number or one-dimensional, but has shape {asked.shape}")

@@ -160,11 +160,11 @@ def gradient_flow(
     >>> flow.log_tan_half_angle.round(2).tolist()
     [[[-51.57, -4783.14]], [[-399.01, -398942.35]]]
     """
-    save = _check_times(times)
+    save = check_times(times)
     tolerance = arguments.real("rtol", rtol, low=1e-12, high=1e-3)
     cap = int(arguments.whole("max_steps", max_steps, low=1))
     batch = make_batch(risk, start, depth)
-    chosen = _check_solver(solver)
+    chosen = check_solver(solver)
     result = _run(batch, save, chosen, tolerance, cap)
     config = {
         "function": "gradient_flow",
@@ -193,14 +193,14 @@ def gradient_flow(
     )
 
 
-def _check_times(times: Any) -> Array:
+def check_times(times: Any) -> Array:
     save = np.atleast_1d(arguments.reals("times", times, low=0.0))
     if save.ndim != 1:
         raise ValueError(f"`times` must be one-dimensional, but has shape {save.shape}")
     return arguments.increasing("times", save)
 
 
-def _check_solver(solver: Any) -> Solver:
+def check_solver(solver: Any) -> Solver:
     if solver is None:
         return _DEFAULT
     if isinstance(solver, str):

@@ -27,7 +27,10 @@ from flowsim.theory.descent_bounds import (
     descent_exponent,
     descent_exponent_kept,
 )
+from flowsim.theory.imbalance import alignment_bound, imbalance_step, imbalances, rank_one_excess_bound
 from flowsim.theory.rates import NoisyRates, Rates, noisy_rates, rates
+from flowsim.theory.sample_noise import GradientNoise, gradient_noise
+from flowsim.theory.samples import SampleCrossover, direction_crossover, margin_crossover, margin_norm, sample_direction_error
 from flowsim.theory.states import State
 from flowsim.theory.step_sums import (
     GeometricSteps,
@@ -52,6 +55,13 @@ from flowsim.theory.thresholds import (
     sharpness,
 )
 from flowsim.theory.two_layers import TwoLayerEdge, direction_rate, growing_bursts_step_size, two_layer_edge
+from flowsim.theory.unbalanced import (
+    GenericDirection,
+    generic_direction,
+    generic_direction_exponent,
+    layer_ratio,
+    unbalanced_two_layer_direction,
+)
 
 __all__ = [
     "GROWTH_CONSTANT",
@@ -59,12 +69,15 @@ __all__ = [
     "DirectionBound",
     "Edge",
     "FirstBurst",
+    "GenericDirection",
     "GeometricSteps",
+    "GradientNoise",
     "LabelNoiseStability",
     "Lemma4",
     "NoisyRates",
     "PowerSteps",
     "Rates",
+    "SampleCrossover",
     "SettledSteps",
     "State",
     "StepSumCeilings",
@@ -74,21 +87,33 @@ __all__ = [
     "Theorem5",
     "Theorem5Upper",
     "TwoLayerEdge",
+    "alignment_bound",
     "claims",
     "critical_step_size",
     "descent_cosine_bound",
     "descent_cosine_bound_kept",
     "descent_exponent",
     "descent_exponent_kept",
+    "direction_crossover",
     "direction_rate",
     "edge",
     "first_burst",
+    "generic_direction",
+    "generic_direction_exponent",
+    "gradient_noise",
     "growing_bursts_step_size",
     "growth_bound",
+    "imbalance_step",
+    "imbalances",
     "label_noise_stability",
+    "layer_ratio",
+    "margin_crossover",
+    "margin_norm",
     "noisy_rates",
     "norm_floor",
+    "rank_one_excess_bound",
     "rates",
+    "sample_direction_error",
     "sharpness",
     "step_sum",
     "step_sum_ceilings",
@@ -97,6 +122,7 @@ __all__ = [
     "thresholds",
     "two_layer_direction",
     "two_layer_edge",
+    "unbalanced_two_layer_direction",
 ]
 
 
