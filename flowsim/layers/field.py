@@ -7,9 +7,9 @@ With W_1 = p v^T + Q V^T, V an orthonormal basis across v, a = (W_N ... W_2)^T, 
     flow     p' = g a,   Q' = -D a q^T,   W_j' = s_j u_(j-1)^T (j >= 2),   q' = -D |a|^2 q + Q^T S f,
     descent  the same increments, and  q <- q - eta D <a, a+> q + eta Q^T S+ f,   S+ = sum_j <s_j+, s_j> (W_(j-1)...W_2)^T (W_(j-1)...W_2),
 
-a plus marking what a step has made. S is S+ with s_j in the place of s_j+.  Q^T a itself is a sum of numbers of size |Q||a| and ends at
-their rounding; q, carried along, does not, since its own equation contracts. Where the first layer has one hidden unit nothing can cancel: then
-q = Q^T a, and Q = exp(scale) times a row of fixed length, so that it may fall to exp(-10^15).
+a plus marking what a step has made. S is S+ with s_j in the place of s_j+. Q^T a itself is a sum of numbers of size |Q||a| and ends at
+their rounding; q, carried along, does not, since its own equation contracts. Where the first layer has one hidden unit nothing can cancel:
+then q = Q^T a, and Q = exp(scale) times a row of fixed length, so that it may fall to exp(-10^15).
 
 Label noise puts c (1 - 2 eps) in front of v. Source: derivations/generic_direction.py.
 """
@@ -60,6 +60,10 @@ class Push(NamedTuple):
     below: tuple[Any, ...]
 
 
+ROUNDING = 16.0 * float(np.finfo(np.float64).eps)
+"""Of a vector that sums of products of the layers give, relative."""
+
+
 def rows_above(upper: tuple[Any, ...]) -> tuple[Any, ...]:
     """s_1, ..., s_N = 1."""
     rows = [jnp.ones(1)]
@@ -92,19 +96,28 @@ def push(law: Law, y: Coordinates) -> Push:
     return Push(r, found.ratio, g, along, size, above, tuple(below))
 
 
-def back(upper: tuple[Any, ...], weights: Any, below: tuple[Any, ...]) -> Any:
-    """sum_j weights_j (W_(j-1)...W_2)^T u_(j-1), j = 2..N, (m,); the weights of S f. Zero where there is one layer."""
-    total = jnp.zeros_like(below[0])
-    for j in range(len(upper) - 1, -1, -1):
-        term = weights[j] * below[j]
-        total = term if j == len(upper) - 1 else upper[j].T @ total + term
-    return total
+def back(now: Push, upper: tuple[Any, ...], step_size: Any = 0.0) -> Any:
+    """S+ f = (a+ - a)/eta, and S f for eta = 0, (m,).
+
+    s_j+ = s_j + eta d_j from the last layer down, d_N = 0, d_j = W_(j+1)^T d_(j+1) + <s_(j+1)+, s_(j+1)> u_j, S+ f = d_1.
+    """
+    if not upper:
+        return jnp.zeros_like(now.below[0])
+    turned = now.below[-1]
+    for row, matrix, u in reversed(list(zip(now.above[1:-1], upper[:-1], now.below[:-1], strict=True))):
+        turned = turned @ matrix + (row @ (row + step_size * turned)) * u
+    return turned
 
 
 def fed(y: Coordinates, a: Any, moved: Any) -> Any:
-    """Q^T x, x = beta a + e with e orthogonal to a, as beta q + Q^T e: the row of Q along a, which nothing holds to q, does not enter."""
+    """Q^T x, x = beta a + e with e orthogonal to a, as beta q + Q^T e: the row of Q along a, which nothing holds to q, does not enter.
+
+    An e that is no more than rounding is none: it would only shake a solver whose q it feeds.
+    """
     beta = (a @ moved) / (a @ a)
-    return beta * y.q + y.across.T @ (moved - beta * a)
+    e = moved - beta * a
+    real = jnp.sum(e * e) > ROUNDING**2 * jnp.sum(moved * moved)
+    return beta * y.q + jnp.where(real, e, 0.0) @ y.across
 
 
 def field(law: Law, y: Coordinates) -> Coordinates:
@@ -115,7 +128,7 @@ def field(law: Law, y: Coordinates) -> Coordinates:
     upper = tuple(jnp.outer(s, u) for s, u in zip(now.above[1:], now.below, strict=False)) if y.upper else ()
     if narrow(y):
         return Coordinates(p, jnp.zeros_like(y.across), -now.ratio * a[0] * a[0], jnp.zeros_like(y.q), upper)
-    moved = back(y.upper, [s @ s for s in now.above[1:]], now.below)
+    moved = back(now, y.upper)
     q = -now.ratio * (a @ a) * y.q + fed(y, a, moved)
     return Coordinates(p, -now.ratio * jnp.outer(a, y.q), jnp.zeros_like(y.scale), q, upper)
 
@@ -125,15 +138,20 @@ def step(law: Law, step_size: Any, y: Coordinates) -> Coordinates:
     now = push(law, y)
     a = now.above[0]
     p = y.p + step_size * now.g * a
-    upper = tuple(w + step_size * jnp.outer(s, u) for w, s, u in zip(y.upper, now.above[1:], now.below, strict=False))
     if narrow(y):
         # 1 - sigma may be negative, or so small that its logarithm is far off: it goes into the row, and the length of that into the scale
         kept = 1.0 - step_size * now.ratio * a[0] * a[0]
-        return rescaled(Coordinates(p, y.across * kept, y.scale, y.q, upper))
-    after = rows_above(upper)
-    moved = back(y.upper, [new @ old for new, old in zip(after[1:], now.above[1:], strict=True)], now.below)
-    q = (1.0 - step_size * now.ratio * (a @ after[0])) * y.q + step_size * fed(y, a, moved)
-    return Coordinates(p, y.across - step_size * now.ratio * jnp.outer(a, y.q), y.scale, q, upper)
+        return rescaled(Coordinates(p, y.across * kept, y.scale, y.q, _raised(now, y.upper, step_size)))
+    moved = back(now, y.upper, step_size)
+    q = (1.0 - step_size * now.ratio * (a @ a + step_size * (a @ moved))) * y.q + step_size * fed(y, a, moved)
+    # q is the last to read the matrices. They wait for it, and can be changed where they lie; nothing less than arithmetic makes XLA wait
+    last = step_size + 0.0 * q[0]
+    return Coordinates(p, y.across - jnp.outer(last * now.ratio * a, y.q), y.scale, q, _raised(now, y.upper, last))
+
+
+def _raised(now: Push, upper: tuple[Any, ...], step_size: Any) -> tuple[Any, ...]:
+    """W_j + eta s_j u_(j-1)^T, j >= 2."""
+    return tuple(matrix + jnp.outer(step_size * s, u) for matrix, s, u in zip(upper, now.above[1:], now.below, strict=False))
 
 
 _DOWN = 2.0**-512
@@ -168,6 +186,6 @@ def observe(law: Law, y: Coordinates) -> Observed:
     if narrow(y):
         return Observed(log_norm, s, jnp.full_like(s, -jnp.inf))
     # Q^T S f, a sum of numbers of size |Q| |S f|, is known to eps of these; q follows it at the rate D |a|^2
-    moved = back(y.upper, [row @ row for row in now.above[1:]], now.below)
-    rounding = jnp.finfo(jnp.float64).eps * jnp.sqrt(jnp.sum(y.across**2) * jnp.sum(moved**2))
+    moved = back(now, y.upper)
+    rounding = ROUNDING * jnp.sqrt(jnp.sum(y.across**2) * jnp.sum(moved**2))
     return Observed(log_norm, s, jnp.log(rounding / (now.ratio * (a @ a) * 2.0 * now.norm)))

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from flowsim import arguments
+from flowsim.theory import imbalances
 
 Array = Float[np.ndarray, "..."]
 
@@ -79,9 +80,8 @@ class Layers:
 
     @property
     def imbalances(self) -> tuple[Array, ...]:
-        """W_j W_j^T - W_(j+1)^T W_(j+1), j = 1, ..., N-1: (..., n_j, n_j) each. Gradient flow keeps them; 0 where the layers are balanced."""
-        pairs = zip(self.matrices[:-1], self.matrices[1:], strict=True)
-        return tuple(below @ np.swapaxes(below, -1, -2) - np.swapaxes(above, -1, -2) @ above for below, above in pairs)
+        """W_j W_j^T - W_(j+1)^T W_(j+1), j = 1, ..., N-1: (..., n_j, n_j) each. The flow keeps them; 0 where balanced."""
+        return tuple(imbalances(self.matrices)) if self.depth > 1 else ()
 
     def __getitem__(self, index: Any) -> "Layers":
         """The networks at ``index`` of the batch."""

@@ -69,14 +69,16 @@ class _Records:
 
     def keep(self, reading: Reading) -> None:
         k = self.reached
-        good = ~np.isin(self.status, ("solver_failed", "step_cap", "overflow"))
+        failed = ("solver_failed", "step_cap", "overflow")
+        before = ~np.isin(self.status, failed)
+        good = before & ~np.isin(reading.status, failed)
         self.log_norm[good, k] = reading.log_norm[good]
         self.s[good, k] = reading.log_tan_half_angle[good]
         for name, values in reading.observed.items():
             if name not in self.observed:
                 self.observed[name] = np.full((*self.log_norm.shape, *values.shape[1:]), np.nan)
             self.observed[name][good, k] = values[good]
-        self.status = np.where(good, reading.status, self.status)
+        self.status = np.where(before, reading.status, self.status)
         self.reached = k + 1
 
 

@@ -71,7 +71,7 @@ class LayerRun:
     ((2,), 2, True, '2 of 2 runs: reached the last time asked for')
     >>> run.norm.shape, run.observed["layer_norm"].shape
     ((2, 3), (2, 3, 2))
-    >>> bool((run.risk[:, -1] < run.risk[:, 0]).all()), bool((run.stable_rank >= 1.0).all())
+    >>> bool((run.risk[:, -1] < run.risk[:, 0]).all()), bool((run.stable_rank.round(9) >= 1.0).all())
     (True, True)
     >>> bool((run.angle[:, -1] < run.angle[:, 0]).all()), bool((run.error_rate < 1.0).all()), bool((run.one_minus_cos < 2.0).all())
     (True, True, True)
@@ -211,8 +211,8 @@ class LayerRun:
         >>> import flowsim as fs
         >>> risk = fs.PopulationRisk(fs.Gaussian(dim=2))
         >>> run = fs.layer_descent(risk, fs.layers.identity(dim=2, depth=2, width=2), step_size=0.1, steps=[0, 1])
-        >>> sorted(run.to_xarray().sizes.items())[-1]
-        ('record', 2)
+        >>> run.to_xarray().sizes["record"]
+        2
         """
         import xarray
 
