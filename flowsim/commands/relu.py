@@ -28,7 +28,7 @@ def relu(
     steps: Annotated[list[int] | None, Whole] = None,
     initial: Annotated[Literal["pytorch", "he"] | None, InRun] = None,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=OUTPUT_GROUP)] = None,
-    resume: Annotated[Path | None, Parameter(group=OUTPUT_GROUP)] = None,
+    resume: Annotated[bool, Parameter(negative="", group=OUTPUT_GROUP)] = False,
     plot: Annotated[Path | None, Parameter(group=OUTPUT_GROUP)] = None,
 ) -> int:
     """ReLU networks without bias on images, trained by minibatch descent: unscaled, and with weights or data scaled up.
@@ -60,14 +60,16 @@ def relu(
     output
         Save the run as netCDF; every minute while it is under way, to be resumed if it is killed.
     resume
-        Go on with the run that --output saved in this file, and save it there, or at --output. A run that is through is drawn again.
+        Go on with the run that stands in --output, which says what is trained. A run that is through is drawn again.
     plot
         Draw test error and norm over time, as .pdf, .png or .svg.
     """
     from flowsim import relu as room
 
     check_figure(plot)
-    if resume is not None:
+    if resume:
+        if output is None:
+            raise ValueError("--resume needs --output, where the run stands that it goes on with")
         given = {
             "scale": scale,
             "alpha": alpha,
@@ -82,11 +84,10 @@ def relu(
         twice = [f"--{name}" for name, value in given.items() if value is not None]
         if twice:
             raise ValueError(f"{', '.join(twice)} must be left out with --resume, for the file says what is trained")
-        output = resume if output is None else output
-        check_writable(output)
-        begun = room.load_relu(resume)
+        begun = room.load_relu(output)
         if begun.state is None:
-            return _deliver(begun, None if output == resume else output, plot)
+            return _deliver(begun, None, plot)
+        check_writable(output)
         name = begun.config["images"]["name"]
         images = room.load_images(data if data is not None or name == "digits" else name)
         return _deliver(room.resume(begun, images, checkpoint=output), output, plot)

@@ -1,13 +1,15 @@
 """The paper's figure 1: what two networks do, against what its theorems promise."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from flowsim.dynamics import Trajectory
+from flowsim.layers import LayerRun
 from flowsim.present.axes import legend_above, log_values
 from flowsim.present.bounds import direction_promises, norm_promise, single_flow, state_at, turning_state
 from flowsim.present.phases import PROMISES
@@ -21,8 +23,17 @@ RESTARTS: Mapping[int, float] = MappingProxyType({depth: FIGURE_1.restart_time(d
 """Where the paper starts its bounds anew, by depth: after 5000 and 18000 steps of 1e-3."""
 
 
+SAMPLED = {"color": "#E69F00", "linewidth": 0.7, "zorder": 2.6}
+"""A thin line of samples over flow and descent, the style's colour that is told best from the flow's."""
+
+
 def paper_figure(
-    flows: Runs, descents: Runs, restarts: Mapping[int, float] = RESTARTS, figure: Figure | None = None, page: str | None = None
+    flows: Runs,
+    descents: Runs,
+    restarts: Mapping[int, float] = RESTARTS,
+    figure: Figure | None = None,
+    page: str | None = None,
+    sgd: Any = None,
 ) -> Figure:
     r"""theta, L(w) and |w| against eta n for each depth: flow (line), descent (points), and the bounds of Theorems 1 and 5 (dashed).
 
@@ -33,6 +44,8 @@ def paper_figure(
     flows, descents: runs of the same depths in the same order, from the same start; `paper_runs` makes those of the paper.
     restarts: times by depth; at one that is not recorded the flow is solved again.
     figure, page: as in `trajectory_figure`, but for the page "icml-single", which is too narrow.
+    sgd: runs on samples as the paper's own were, `LayerRun`s of these depths in this order; a thin line over the rest, of the first seed,
+        in the band that all seeds of a run fill.
 
     Source: Lin, Sun, Zhang 2021 (submitted version), figure 1 and Theorems 1 and 5.
 
@@ -43,13 +56,16 @@ def paper_figure(
     first, second = each_run(flows), each_run(descents)
     if [int(run.depth) for run in first] != [int(run.depth) for run in second]:
         raise ValueError("`descents` must have the depths of `flows`, in the same order")
+    sampled = _sampled(sgd, [int(run.depth) for run in first])
     pairs = list(zip(first, second, strict=True))
     with styled(page):
         wide_page("paper_figure")
         given, figure = figure, make_figure(figure, 1.75 * len(pairs) + 0.45)
         axes = figure.subplots(len(pairs), 3, sharex=True, squeeze=False)
-        for row, (flow, descent) in zip(axes, pairs, strict=True):
+        for row, (flow, descent), run in zip(axes, pairs, sampled, strict=True):
             _draw_row(row, single_flow(flow), descent, restarts.get(int(flow.depth)))
+            if run is not None:
+                _draw_sampled(row, run)
         for ax in axes[-1]:
             ax.set_xlabel(r"$\eta n$")
         for ax, title in zip(axes[0], (r"angle $\theta$ to the teacher", r"risk $L(w)$", r"norm $|w|$"), strict=True):
@@ -63,8 +79,43 @@ def paper_figure(
         later = ", ".join(f"${restarts[n]:g}$ ($N={n}$)" for n in (int(flow.depth) for flow, _ in pairs) if n in restarts)
         names = ["flow", "descent", r"bounds (derived constants) from $\eta n=0$", f"from {later}"]
         kept = slice(None) if later else slice(3)
-        legend_above(figure, handles[kept], names[kept], grow=given is None)
+        handles, names = handles[kept], names[kept]
+        if sgd is not None:
+            handles, names = [*handles, Line2D([], [], **SAMPLED)], [*names, _said(sampled)]
+        legend_above(figure, handles, names, grow=given is None)
     return figure
+
+
+def _sampled(sgd: Any, depths: Sequence[int]) -> Sequence[LayerRun | None]:
+    """One run a depth, or None for each."""
+    if sgd is None:
+        return [None] * len(depths)
+    runs = [sgd] if isinstance(sgd, LayerRun) else list(sgd)
+    if not all(isinstance(run, LayerRun) for run in runs) or [run.depth for run in runs] != list(depths):
+        raise ValueError(f"`sgd` must be runs of layers of depths {', '.join(map(str, depths))}, those of `flows` in their order")
+    return runs
+
+
+def _said(runs: Sequence[LayerRun | None]) -> str:
+    """What the thin line is."""
+    most = max(1 if run is None else run.status.size for run in runs)
+    kinds = {"" if run is None else run.kind for run in runs}
+    what = "SGD" if kinds == {"sgd"} else "descent on samples"
+    return what if most == 1 else f"{what} (band: {most} seeds)"
+
+
+def _draw_sampled(axes: np.ndarray, run: LayerRun) -> None:
+    for ax, name in zip(axes, ("angle", "risk", "norm"), strict=True):
+        values = getattr(run, name).reshape(-1, run.time.size)
+        if len(values) > 1:
+            ax.fill_between(
+                run.time, values.min(axis=0), values.max(axis=0), color=SAMPLED["color"], alpha=0.5, linewidth=0.0, label="_band"
+            )
+        ax.plot(run.time, values[0], label="SGD", **SAMPLED)
+        # an angle that passes through 0 has no least value to make room for
+        if name != "angle" and np.isfinite(values).any():
+            low, high = ax.get_ylim()
+            ax.set_ylim(min(low, 0.9 * float(np.nanmin(values))), max(high, 1.1 * float(np.nanmax(values))))
 
 
 def _draw_row(axes: np.ndarray, flow: Trajectory, descent: Trajectory, restart: float | None) -> None:

@@ -55,10 +55,10 @@ def test_relu_saves_prints_and_draws_what_the_library_computes(command, data):
     assert [float(word) for word in last[4:7]] == pytest.approx(medians, rel=1e-3)
     assert last[7:] == ["2", "ok"]
     assert (data / "run.svg").stat().st_size > 10_000
-    again = command("relu", "--resume", "run.nc", "--plot", "again.svg", "-o", "copy.nc")
+    again = command("relu", "--resume", "-o", "run.nc", "--plot", "again.svg")
     assert (again.code, again.out) == (0, outcome.out)
     assert (data / "again.svg").read_bytes() == (data / "run.svg").read_bytes()
-    the_same(load_relu("copy.nc"), run)
+    the_same(load_relu("run.nc"), run)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_an_interrupted_run_is_saved_says_so_and_goes_on_to_the_same_numbers(com
     assert "interrupted; what was reached is kept" in outcome.out
     assert load_relu("run.nc").reached < 20
     assert (data / "run.svg").stat().st_size > 10_000
-    assert command("relu", "--resume", "run.nc").code == 0
+    assert command("relu", "--resume", "-o", "run.nc").code == 0
     the_same(load_relu("run.nc"), load_relu("whole.nc"))
 
 
@@ -110,14 +110,14 @@ def test_images_that_moved_are_named_and_others_are_refused(command, data, monke
         interrupt_after(patch, 1)
         command("relu", *SMALL, "-o", "run.nc")
     (data / "small.npz").rename(data / "moved.npz")
-    outcome = command("relu", "--resume", "run.nc")
+    outcome = command("relu", "--resume", "-o", "run.nc")
     assert (outcome.code, outcome.err) == (2, "flowsim: error: no such file: 'small.npz'\n")
     x, y = np.ones((42, 6)), np.tile([0, 1, 2], 14)
     np.savez("other.npz", x_train=x, y_train=y, x_test=x, y_test=y)
-    outcome = command("relu", "--resume", "run.nc", "--data", "other.npz")
+    outcome = command("relu", "--resume", "-o", "run.nc", "--data", "other.npz")
     assert outcome.code == 2
     assert "`images` must be those the run began with, 'small.npz', but are others, from 'other.npz'" in outcome.err
-    assert command("relu", "--resume", "run.nc", "--data", "moved.npz").code == 0
+    assert command("relu", "--resume", "-o", "run.nc", "--data", "moved.npz").code == 0
     assert load_relu("run.nc").ok
 
 
@@ -161,9 +161,10 @@ REFUSED = {
     "--initial xavier": 'Invalid value "xavier" for --initial',
     "--output gone/run.nc": "cannot write 'gone/run.nc': No such file",
     "--plot run.gif": r"must end in \.pdf, \.png or \.svg, but is 'run\.gif'",
-    "--resume gone.nc": "no such file: 'gone.nc'",
-    "--resume words.npz": r"'words\.npz' is not a run of ReLU networks, or is cut short",
-    "--resume run.nc --alpha 3 --step-size 1": "--alpha, --step-size must be left out with --resume",
+    "--resume -o gone.nc": "no such file: 'gone.nc'",
+    "--resume -o words.npz": r"'words\.npz' is not a run of ReLU networks, or is cut short",
+    "--resume": "--resume needs --output, where the run stands",
+    "--resume -o run.nc --alpha 3 --step-size 1": "--alpha, --step-size must be left out with --resume",
 }
 
 

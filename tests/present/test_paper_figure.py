@@ -5,6 +5,7 @@ import pytest
 
 import flowsim as fs
 from flowsim.present import paper_figure
+from flowsim.theory.paper import FIGURE_1
 
 
 def bounds(ax):
@@ -116,3 +117,49 @@ def test_bounds_start_anew_between_records_too():
 def test_depths_that_do_not_match_are_refused(paper):
     with pytest.raises(ValueError, match="`descents` must have the depths of `flows`"):
         paper_figure(paper[0], [paper[1][1], paper[1][0]])
+
+
+# --- SGD over the rest ---
+
+
+def thin(ax):
+    return [line for line in ax.get_lines() if line.get_label() == "SGD"]
+
+
+@pytest.fixture(scope="module")
+def sgd(paper):
+    """At N = 1 three seeds, at N = 4 one."""
+    return [
+        fs.samples.sgd(FIGURE_1.risk, fs.layers.unit_vectors(FIGURE_1.predictor, n), 1e-3, paper[1].step, 1, seed, FIGURE_1.teacher)
+        for n, seed in ((1, [0, 1, 2]), (4, 0))
+    ]
+
+
+def test_sgd_is_a_thin_line_of_the_first_seed_in_the_band_of_all(paper, sgd):
+    figure = paper_figure(*paper, sgd=sgd)
+    for row, run in enumerate(sgd):
+        for ax, name in zip(figure.axes[3 * row : 3 * row + 3], ("angle", "risk", "norm"), strict=True):
+            values = getattr(run, name).reshape(-1, run.time.size)
+            (line,) = thin(ax)
+            np.testing.assert_array_equal(line.get_ydata(), values[0])
+            assert line.get_linewidth() < 1.0
+            if name != "angle":
+                low, high = ax.get_ylim()
+                assert low < values.min() < values.max() < high
+            assert line.get_zorder() > curve(ax, "flow").get_zorder()
+            bands = [band for band in ax.collections if band.get_label() == "_band"]
+            assert len(bands) == (row == 0)
+            for band in bands:
+                heights = band.get_paths()[0].vertices[:, 1]
+                assert (heights.min(), heights.max()) == (values.min(), values.max())
+    assert [text.get_text() for text in figure.legends[0].get_texts()][-1] == "SGD (band: 3 seeds)"
+
+
+def test_without_sgd_the_figure_says_nothing_of_it(figure):
+    assert not any(thin(ax) for ax in figure.axes)
+
+
+def test_sgd_of_other_depths_is_refused(paper, sgd):
+    for wrong in (sgd[::-1], sgd[0], list(paper)):
+        with pytest.raises(ValueError, match="`sgd` must be runs of layers of depths 1, 4, those of `flows` in their order"):
+            paper_figure(*paper, sgd=wrong)
