@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from flowsim.problem import log_times as log_times
     from flowsim.sweeps import regime_map as regime_map
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 _ROOMS = {
     "problem": "Ball Gaussian Laplace Law PopulationRisk Profile Radial Sphere Start StudentT log_times",

@@ -26,6 +26,6 @@ STATEMENTS = {
 """Number: what it says. The propositions' and the lemma's parts are told apart by what they state; our notes number them together."""
 
 LATER = {
-    "Figure 2": "needs matrices of weights and sampled data, which the plane reduction leaves out",
+    "Figure 2": "drawn by flowsim relu; an experiment with networks that are not linear, of which the theory states nothing to measure",
 }
 """Number: why nothing measures it yet."""

@@ -1,8 +1,7 @@
 """Gradient flow of the matrices on the population's risk, by diffrax or SciPy, in logarithmic time, from record to record.
 
 The directions across v relax at the rate D|a|^2, over and over in the time that the norm takes to grow, so the flow is stiff: explicit
-solvers take steps in proportion to t, implicit ones to log t. Where the network is large these solve their linear equations by GMRES, with
-products of the Jacobian alone: all but few of its eigenvalues are small, and the fast ones lie close together.
+solvers take steps in proportion to t, implicit ones to log t.
 """
 
 from os import PathLike
@@ -12,105 +11,87 @@ import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import lineax
 import numpy as np
 
 from flowsim import arguments
 from flowsim.dynamics import SciPy
 from flowsim.dynamics.flow import METHODS, Solver, check_solver, check_times
 from flowsim.dynamics.trajectory import versions
-from flowsim.layers.field import Coordinates, Law, field, narrow, push
+from flowsim.layers.chord import RelaxationChord
+from flowsim.layers.field import Coordinates, Law, field, push, rows_above
 from flowsim.layers.population import Population, from_state, prepare, to_state
 from flowsim.layers.recording import MINUTE, Engine, Reading, Setup, State, follow
 from flowsim.layers.run import LayerRun
 
 MAX_STEPS = 100_000
-SHORT = 3000.0
-"""Relaxations of q in one leg up to which the explicit solver is ahead: each of its steps costs a fiftieth of an implicit one."""
-DENSE = 160
-"""Entries of the state up to which an implicit solver holds its Jacobian as a matrix."""
-KRYLOV = 12
+SHORT = 1000.0
+"""Relaxations of q in one leg up to which the explicit solver is ahead: two hundred of its steps, and fifty implicit ones."""
 STEP = 0.1
 """A typical step of an implicit solver in tau."""
 FACTOR = 4.0
 """By how much t grows in a leg, at most."""
+LIFT, FALL = 1e6, 15.0
+"""|unit| at the beginning of a leg, and relaxations in which it falls from there by as much, which is as far as a leg lets it."""
 
 
 class Solved(NamedTuple):
-    """The solver's coordinates: q = exp(log_q) unit. Idle where the first layer is narrow.
+    """The solver's coordinates: q = exp(log_q) unit, log_q fixed at the beginning of a leg. Idle where the first layer is narrow.
 
-    As long as q falls exponentially, log_q moves and |unit| = 1, so that small numbers are known relatively. Once q relaxes often in a leg,
-    which is to say that it is held where it is fed, log_q is fixed from the beginning of the leg: the equation of unit is then linear.
-
-    upper: None where there is one layer: diffrax takes no empty tuple.
+    unit has the length `LIFT` then, so that a tolerance of absolute size, far below it, holds q relatively while it falls, and still lets a
+    part of it pass through zero. upper: None where there is one layer: diffrax takes no empty tuple.
     """
 
     p: Any
     across: Any
     scale: Any
-    log_q: Any
     unit: Any
     upper: tuple[Any, ...] | None
 
 
-def _entered(y: Coordinates) -> Solved:
+def _entered(y: Coordinates) -> tuple[Solved, Any]:
+    """The solver's coordinates, and log_q."""
     size = jnp.sqrt(jnp.sum(y.q**2))
-    # a start on the ray to within rounding is not on it, and has to leave it in some direction
-    unit = jnp.where(size > 0.0, y.q / jnp.where(size > 0.0, size, 1.0), jnp.where(jnp.sum(y.across**2) > 0.0, y.q.size**-0.5, 0.0))
-    return Solved(y.p, y.across, y.scale, jnp.log(jnp.where(size > 0.0, size, 1e-32)), unit, y.upper or None)
+    # where w is on the ray and Q is not zero, q leaves from the rounding of Q^T a
+    least = 1e-16 * jnp.sqrt(jnp.sum(y.across**2) * jnp.sum(rows_above(y.upper)[0] ** 2))
+    size = jnp.maximum(size, least)
+    log_q = jnp.log(jnp.where(size > 0.0, size, 1.0) / LIFT)
+    return Solved(y.p, y.across, y.scale, y.q * jnp.exp(-log_q), y.upper or None), log_q
 
 
-def _left(z: Solved) -> Coordinates:
-    return Coordinates(z.p, z.across, z.scale, jnp.exp(z.log_q) * z.unit, z.upper or ())
-
-
-def _normalised(z: Solved) -> Solved:
-    size = jnp.sqrt(jnp.sum(z.unit**2))
-    safe = jnp.where(size > 0.0, size, 1.0)
-    return z._replace(log_q=z.log_q + jnp.log(safe), unit=z.unit / safe)
+def _left(z: Solved, log_q: Any) -> Coordinates:
+    return Coordinates(z.p, z.across, z.scale, jnp.exp(log_q) * z.unit, z.upper or ())
 
 
 def _rate(tau: Any, z: Solved, args: tuple[Law, Any, Any]) -> Solved:
     """dz/dtau = (t + t0) dz/dt, t + t0 = t0 exp(tau)."""
-    law, t0, held = args
-    y = _left(z)
-    dy = field(law, y)
-    log_q, unit = jnp.zeros_like(z.log_q), jnp.zeros_like(z.unit)
-    if not narrow(y):
-        turned, length = dy.q * jnp.exp(-z.log_q), jnp.sum(z.unit**2)
-        stretched = jnp.where(length > 0.0, z.unit @ turned / jnp.where(length > 0.0, length, 1.0), 0.0)
-        log_q = jnp.where(held, 0.0, stretched)
-        unit = turned - log_q * z.unit
-    rates = Solved(dy.p, dy.across, dy.scale, log_q, unit, dy.upper or None)
+    law, t0, log_q = args
+    dy = field(law, _left(z, log_q))
+    rates = Solved(dy.p, dy.across, dy.scale, dy.q * jnp.exp(-log_q), dy.upper or None)
     return jax.tree.map(lambda x: x * (t0 * jnp.exp(tau)), rates)
 
 
 class _Leg(NamedTuple):
-    """A part of the way from one record to the next, of B networks or one. t0: (B,).  begin, end: in tau.  dt: first step to try.
+    """A part of the way from one record to the next, of B networks or one. t0: (B,).  begin, end: in tau.  dt: first step to try."""
 
-    held: whether log_q is fixed.
-    """
-
-    z: Solved
+    y: Coordinates
     t0: Any
     begin: Any
     end: Any
     dt: Any
-    held: Any
 
 
 def _solve_one(law: Law, leg: _Leg, solver: Any, tolerance: Any, max_steps: int) -> tuple[Any, Any, Any]:
-    """The state at the end, a result code, and the first step to try next."""
-    leg = leg._replace(z=_normalised(leg.z))
-    speed = relaxation(law, leg.z, leg.t0, leg.begin)
+    """The coordinates at the end, a result code, and the first step to try next."""
+    z, log_q = _entered(leg.y)
+    speed = leg.t0 * jnp.exp(leg.begin) * relaxation(law, leg.y)
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(_rate),
         solver,
         t0=leg.begin,
         t1=leg.end,
         dt0=jnp.minimum(leg.dt, leg.end - leg.begin),
-        y0=leg.z,
-        args=(law, leg.t0, leg.held),
+        y0=z,
+        args=(law, leg.t0, log_q),
         saveat=diffrax.SaveAt(t1=True),
         stepsize_controller=diffrax.PIDController(rtol=tolerance, atol=0.1 * tolerance, norm=lambda error: largest_rms(error, speed)),
         max_steps=max_steps,
@@ -123,24 +104,23 @@ def _solve_one(law: Law, leg: _Leg, solver: Any, tolerance: Any, max_steps: int)
     # a leg of one step may have been cut short by its end
     typical = (leg.end - leg.begin) / jnp.maximum(taken, 1)
     upcoming = jnp.where(taken <= 1, jnp.maximum(2.0 * typical, leg.dt), typical)
-    z = jax.tree.map(lambda x: x[-1], solution.ys)
-    return z, jnp.where(ok, 0, jnp.where(capped, 1, 2)), upcoming
+    return _left(jax.tree.map(lambda x: x[-1], solution.ys), log_q), jnp.where(ok, 0, jnp.where(capped, 1, 2)), upcoming
 
 
-def relaxation(law: Law, z: Solved, t0: Any, tau: Any) -> Any:
-    """D |a|^2 dt/dtau: how many times q relaxes in one unit of tau."""
-    now = push(law, _left(z))
-    return now.ratio * jnp.sum(now.above[0] ** 2) * t0 * jnp.exp(tau)
+def relaxation(law: Law, y: Coordinates) -> Any:
+    """D |a|^2, the rate at which q relaxes."""
+    now = push(law, y)
+    return now.ratio * jnp.sum(now.above[0] ** 2)
 
 
 def largest_rms(error: Solved, speed: Any) -> Any:
-    """The largest root mean square over the arrays of a state: log_q is one number beside many thousands, and as important.
+    """The largest root mean square over the arrays of a state: q is few numbers beside many thousands, and as important.
 
     Where q relaxes many times in a step, the stages' rates are known to the rounding of f times that number, and the solver's estimate of
     q's error is that rounding; q itself, held by the relaxation, is as many times better.
     """
     held = 1.0 / (1.0 + STEP * speed)
-    kept = error._replace(log_q=error.log_q * held, unit=error.unit * held)
+    kept = error._replace(unit=error.unit * held)
     return jnp.max(jnp.stack([jnp.sqrt(jnp.mean(leaf * leaf)) for leaf in jax.tree.leaves(kept)]))
 
 
@@ -153,13 +133,13 @@ def _solve_many(law: Law, leg: _Leg, solver: Any, tolerance: Any, max_steps: int
 
 
 @jax.jit
-def _enter(y: Coordinates) -> Solved:
+def _enter(y: Coordinates) -> tuple[Solved, Any]:
     return jax.vmap(_entered)(y)
 
 
 @jax.jit
-def _leave(z: Solved) -> Coordinates:
-    return jax.vmap(_left)(z)
+def _leave(z: Solved, log_q: Any) -> Coordinates:
+    return jax.vmap(_left)(z, log_q)
 
 
 def layer_flow(
@@ -230,28 +210,16 @@ class Auto(NamedTuple):
         return self.implicit if held else self.explicit
 
 
-def _held(law: Law, z: Solved, t0: np.ndarray, begin: np.ndarray, end: np.ndarray) -> bool:
-    """Whether q relaxes more than `SHORT` times on the way, in one of the networks; decided from the state alone."""
-    if z.p.shape[1] == 1:
-        return False
-    with jax.enable_x64(True):
-        speed = np.asarray(_speeds(law, *(jax.tree.map(jnp.asarray, given) for given in (z, t0, begin))))
-    # the rate is about constant in t, and that in tau grows like t
-    return bool(np.max(speed * np.expm1(end - begin)) > SHORT)
-
-
 @jax.jit
-def _speeds(law: Law, z: Solved, t0: Any, tau: Any) -> Any:
-    return jax.vmap(lambda one, t0, tau: relaxation(law, one, t0, tau))(z, t0, tau)
+def _relaxations(law: Law, y: Coordinates) -> Any:
+    return jax.vmap(lambda one: relaxation(law, one))(y)
 
 
-def _fitted(solver: Any, entries: int, tolerance: float) -> Any:
-    """An implicit solver with the linear algebra that suits the size of the state."""
-    if not isinstance(solver, diffrax.AbstractImplicitSolver) or entries <= DENSE:
+def _fitted(solver: Any) -> Any:
+    """An implicit solver with the root finder that knows what is stiff here, unless it was given another."""
+    if not isinstance(solver, diffrax.AbstractImplicitSolver) or not eqx.tree_equal(solver.root_finder, type(solver)().root_finder):
         return solver
-    linear = lineax.GMRES(rtol=1e-3, atol=1e-3 * tolerance, restart=KRYLOV, stagnation_iters=KRYLOV, max_steps=20)
-    finder = diffrax.with_stepsize_controller_tols(diffrax.VeryChord)(linear_solver=linear)
-    return eqx.tree_at(lambda made: made.root_finder, solver, finder)
+    return eqx.tree_at(lambda made: made.root_finder, solver, diffrax.with_stepsize_controller_tols(RelaxationChord)())
 
 
 def _name(solver: Any) -> str:
@@ -268,67 +236,64 @@ def _engine(population: Population, save: np.ndarray, solver: Any, tolerance: fl
     law = population.law
 
     def begin() -> State:
-        with jax.enable_x64(True):
-            z = _enter(jax.tree.map(jnp.asarray, first))
         size = population.size
-        state: State = {**_to_state(z), "dt": np.full(size, 0.02), "code": np.zeros(size, dtype=np.int64), "now": np.zeros(())}
+        state: State = {**to_state(first), "dt": np.full(size, 0.02), "code": np.zeros(size, dtype=np.int64), "now": np.zeros(())}
         there = save[0] == 0.0
         while not there:
             state, there = advance(state, 0)
         return state
 
     def advance(state: State, record: int) -> tuple[State, bool]:
-        now, target = float(state["now"]), float(save[record])
-        # at most a factor in t at once, so that what q starts from says how large it is
-        until = min(target, FACTOR * max(now, float(t0.min())))
-        start, end = (np.log1p(t / t0) for t in (now, until))
-        z = _from_state(state)
-        held = _held(law, z, t0, start, end)
-        ahead = _Leg(z, t0, start, end, state["dt"], np.full(t0.size, held))
+        now, target, y = float(state["now"]), float(save[record]), from_state(state)
+        until, held = _next(law, y, now, min(target, FACTOR * max(now, float(t0.min()))))
+        ahead = _Leg(y, t0, *(np.log1p(t / t0) for t in (now, until)), state["dt"])
         if isinstance(solver, SciPy):
             moved, code, dt = _scipy_leg(law, ahead, solver, tolerance, cap)
         else:
-            fitted = _fitted(solver.solver(held) if isinstance(solver, Auto) else solver, population.entries, tolerance)
+            fitted = _fitted(solver.solver(held) if isinstance(solver, Auto) else solver)
             with jax.enable_x64(True):
                 moved, code, dt = _solve_many(law, jax.tree.map(jnp.asarray, ahead), fitted, jnp.asarray(tolerance), cap)
         # a run that failed stays where it was
         good = (np.asarray(state["code"]) == 0) & (np.asarray(code) == 0)
-        kept = jax.tree.map(lambda new, old: np.where(good.reshape(-1, *(1,) * (np.ndim(old) - 1)), np.asarray(new), old), moved, z)
+        kept = jax.tree.map(lambda new, old: np.where(good.reshape(-1, *(1,) * (np.ndim(old) - 1)), np.asarray(new), old), moved, y)
         codes = np.where(np.asarray(state["code"]) == 0, np.asarray(code), state["code"])
-        return {**_to_state(kept), "dt": np.asarray(dt), "code": codes, "now": np.asarray(until)}, until == target
-
-    def coordinates(state: State) -> Coordinates:
-        with jax.enable_x64(True):
-            return jax.tree.map(np.asarray, _leave(jax.tree.map(jnp.asarray, _from_state(state))))
+        return {**to_state(kept), "dt": np.asarray(dt), "code": codes, "now": np.asarray(until)}, until == target
 
     def read(state: State) -> Reading:
         status = np.array(["ok", "step_cap", "solver_failed"], dtype="<U16")[np.asarray(state["code"])]
-        return population.read(coordinates(state), status)
+        return population.read(from_state(state), status)
 
-    return Engine(begin, advance, read, lambda state: population.layers(coordinates(state)))
-
-
-def _to_state(z: Solved) -> dict[str, np.ndarray]:
-    return {**to_state(Coordinates(z.p, z.across, z.scale, z.unit, z.upper or ())), "log_q": np.asarray(z.log_q)}
+    return Engine(begin, advance, read, lambda state: population.layers(from_state(state)))
 
 
-def _from_state(state: State) -> Solved:
-    y = from_state(state)
-    return Solved(y.p, y.across, y.scale, state["log_q"], y.q, y.upper or None)
+def _next(law: Law, y: Coordinates, now: float, until: float) -> tuple[float, bool]:
+    """The end of the leg that begins at ``now``, ``until`` at the latest, and whether q is held in it; decided from the state alone.
+
+    As long as q may still fall exponentially, a leg is short enough for it to fall by few orders. Where it relaxes more than `SHORT` times,
+    it has long come to where it is fed.
+    """
+    if y.p.shape[1] == 1:
+        return until, False
+    with jax.enable_x64(True):
+        rate = float(np.max(np.asarray(_relaxations(law, jax.tree.map(jnp.asarray, y)))))
+    if rate * (until - now) > SHORT:
+        return until, True
+    return min(until, now + FALL / rate) if rate > 0.0 else until, False
 
 
 _jit_rate = jax.jit(_rate)
 
 
-def _scipy_leg(law: Law, leg: _Leg, solver: SciPy, tolerance: float, cap: int) -> tuple[Solved, np.ndarray, np.ndarray]:
+def _scipy_leg(law: Law, leg: _Leg, solver: SciPy, tolerance: float, cap: int) -> tuple[Coordinates, np.ndarray, np.ndarray]:
     """The same leg by SciPy, network after network."""
-    t0, begin, end, held = np.asarray(leg.t0), np.asarray(leg.begin), np.asarray(leg.end), bool(leg.held[0])
+    t0, begin, end = np.asarray(leg.t0), np.asarray(leg.begin), np.asarray(leg.end)
     codes = np.zeros(t0.size, dtype=np.int64)
     with jax.enable_x64(True):
-        z = jax.tree.map(np.asarray, jax.vmap(_normalised)(jax.tree.map(jnp.asarray, leg.z)))
-        leaves, tree = jax.tree.flatten(z)
+        y = jax.tree.map(jnp.asarray, leg.y)
+        z, log_q = _enter(y)
+        leaves, tree = jax.tree.flatten(jax.tree.map(np.asarray, z))
         moved = [np.array(leaf) for leaf in leaves]
-        loose = 1.0 + STEP * np.asarray(_speeds(law, jax.tree.map(jnp.asarray, z), jnp.asarray(t0), jnp.asarray(begin)))
+        loose = 1.0 + STEP * t0 * np.exp(begin) * np.asarray(_relaxations(law, y))
         for i in range(t0.size):
             shapes = [leaf[i].shape for leaf in leaves]
             cuts = np.cumsum([leaf[i].size for leaf in leaves])[:-1]
@@ -337,13 +302,13 @@ def _scipy_leg(law: Law, leg: _Leg, solver: SciPy, tolerance: float, cap: int) -
                 return jax.tree.unflatten(tree, [part.reshape(shape) for part, shape in zip(np.split(flat, cuts), shapes, strict=True)])
 
             def rate(tau: float, flat: np.ndarray, i: int = i, unravel: Any = unravel) -> np.ndarray:
-                rates = _jit_rate(jnp.asarray(tau), jax.tree.map(jnp.asarray, unravel(flat)), (law, jnp.asarray(t0[i]), jnp.asarray(held)))
+                rates = _jit_rate(jnp.asarray(tau), jax.tree.map(jnp.asarray, unravel(flat)), (law, jnp.asarray(t0[i]), log_q[i]))
                 return np.concatenate([np.asarray(leaf).ravel() for leaf in jax.tree.leaves(rates)])
 
             first = np.concatenate([np.asarray(leaf[i]).ravel() for leaf in leaves])
             # as in `largest_rms`
             ones = jax.tree.map(lambda leaf, i=i: np.ones(leaf[i].shape), z)
-            weights = ones._replace(log_q=np.full((), loose[i]), unit=np.full(z.unit[i].shape, loose[i]))
+            weights = ones._replace(unit=np.full(z.unit[i].shape, loose[i]))
             absolute = 0.1 * tolerance * np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(weights)])
             # below 100 eps SciPy warns and raises rtol itself
             stepper = METHODS[solver.method](rate, float(begin[i]), first, float(end[i]), rtol=max(tolerance, 2.3e-14), atol=absolute)
@@ -355,4 +320,5 @@ def _scipy_leg(law: Law, leg: _Leg, solver: SciPy, tolerance: float, cap: int) -
             if codes[i] == 0:
                 for leaf, part in zip(moved, jax.tree.leaves(unravel(stepper.y)), strict=True):
                     leaf[i] = part
-    return jax.tree.unflatten(tree, moved), codes, np.full(t0.size, 0.02)
+        ended = _leave(jax.tree.map(jnp.asarray, jax.tree.unflatten(tree, moved)), log_q)
+    return jax.tree.map(np.asarray, ended), codes, np.full(t0.size, 0.02)

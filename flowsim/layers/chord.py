@@ -1,0 +1,81 @@
+r"""The equations of an implicit step where the state is large: q relaxes many times in it, and all else changes little.
+
+A stage of a step of length h asks for F(x) = x - rate(y + gamma h x) = 0. F' = I - gamma h rate'. Of its blocks only those that end in q,
+which is ``unit`` to the solver, are large, with the number of relaxations in h: E, of as many rows as q has numbers, is held as a
+matrix, at a step's first stage; what the rest does to q is one product with F'. So
+
+    x <- x - dx,   dx_rest = F_rest,   E dx_q = F_q - (F' (dx_rest, 0))_q
+
+leaves of an error what a step changes the rest, some hundredths. The matrices' rates are outer products: F' times a direction costs two
+evaluations of the rate, and E as many as q has numbers, but of vectors only.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optimistix
+from jax.scipy.linalg import lu_factor, lu_solve
+
+ENOUGH = 0.01
+"""Of the tolerance: what may be left of an error where the iterates end."""
+LEAST = 1e-13
+"""Of the tolerance: a correction that none is to follow, however they shrink."""
+
+
+class Iterates(NamedTuple):
+    """factors: of E.  size, before: of the last correction and of the one before, in units of the tolerance.  count: of corrections."""
+
+    factors: Any
+    size: Any
+    before: Any
+    count: Any
+
+
+class RelaxationChord(optimistix.AbstractRootFinder):
+    """The iterates above, of states that are named tuples with ``unit``, until ENOUGH: as `diffrax.VeryChord` judges it."""
+
+    rtol: float
+    atol: float
+    norm: Callable[[Any], Any]
+
+    def init(self, fn: Any, y: Any, args: Any, options: Any, f_struct: Any, aux_struct: Any, tags: Any) -> Iterates:
+        """E at y, or what was made of it at the step's first stage."""
+        if "init_state" in options:
+            return options["init_state"]
+        numbers = _numbers(y)
+        # column by column, for the products of all at once would be many matrices
+        block = jax.jacfwd(lambda q: _numbers(fn(_with(y, q), args)[0]))(numbers)
+        return Iterates(lu_factor(block), jnp.asarray(jnp.inf), jnp.asarray(1.0), jnp.asarray(0))
+
+    def step(self, fn: Any, y: Any, args: Any, options: Any, state: Iterates, tags: Any) -> tuple[Any, Iterates, Any]:
+        """The next iterate."""
+        (left, aux) = fn(y, args)
+        of_rest = _with(left, jnp.zeros_like(_numbers(left)))
+        _, pushed = jax.jvp(lambda x: _numbers(fn(x, args)[0]), (y,), (of_rest,))
+        change = _with(left, lu_solve(state.factors, _numbers(left) - pushed))
+        following = jax.tree.map(jnp.subtract, y, change)
+        relative = jax.tree.map(lambda dx, x: dx / (self.atol + self.rtol * jnp.abs(x)), change, following)
+        return following, Iterates(state.factors, self.norm(relative), state.size, state.count + 1), aux
+
+    def terminate(self, fn: Any, y: Any, args: Any, options: Any, state: Iterates, tags: Any) -> tuple[Any, Any]:
+        """Whether the iterates have converged, or never will."""
+        shrinks = state.size / state.before
+        converged = (state.size < LEAST) | ((shrinks < 1.0) & (state.size * shrinks < ENOUGH * (1.0 - shrinks)))
+        lost = ~converged & ~(shrinks <= 2.0)
+        failed = optimistix.RESULTS.where(lost, optimistix.RESULTS.nonlinear_divergence, optimistix.RESULTS.successful)
+        known = state.count >= 2
+        return known & (converged | lost), optimistix.RESULTS.where(known, failed, optimistix.RESULTS.successful)
+
+    def postprocess(self, fn: Any, y: Any, aux: Any, args: Any, options: Any, state: Iterates, tags: Any, result: Any) -> Any:
+        """Nothing more."""
+        return y, aux, {}
+
+
+def _numbers(z: Any) -> Any:
+    return z.unit
+
+
+def _with(z: Any, numbers: Any) -> Any:
+    return z._replace(unit=numbers)
