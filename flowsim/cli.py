@@ -1,4 +1,4 @@
-"""The command line: `flowsim check | flow | descend | compare | map | plot | info`.
+"""The command line: `flowsim check | flow | descend | compare | map | layers | relu | sgd | plot | info`.
 
 Exit codes: 0 done, 1 a run failed, a claim did not come out as it should, or a file could not be written; 2 bad input; 130 interrupted.
 """
@@ -22,7 +22,17 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-for command in (commands.check, commands.flow, commands.descend, commands.compare, commands.plot, commands.info):
+for command in (
+    commands.check,
+    commands.flow,
+    commands.descend,
+    commands.compare,
+    commands.layers,
+    commands.relu,
+    commands.sgd,
+    commands.plot,
+    commands.info,
+):
     app.command(command)
 app.command(commands.regimes, name="map")
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
@@ -15,7 +16,7 @@ from house_docstrings import to_rst
 
 import flowsim
 
-STORY = ("problem", "dynamics", "layers", "theory", "sweeps", "claims", "present")
+STORY = ("problem", "dynamics", "theory", "layers", "samples", "relu", "sweeps", "claims", "present")
 """The rooms in the order of the story; one that is not named here comes after them."""
 
 FRONT = ("commands",)
@@ -105,7 +106,7 @@ def _defined(path: Path) -> dict[str, str]:
     """The names that a module's own source defines, each with the docstring under its assignment, if it is one."""
     body = ast.parse(path.read_text(encoding="utf-8")).body
     found = {}
-    for node, after in zip(body, [*body[1:], ast.Pass()], strict=True):
+    for node, after in pairwise([*body, ast.Pass()]):
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             found[node.name] = ""
         targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []

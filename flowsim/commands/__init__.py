@@ -2,8 +2,11 @@
 
 from flowsim.commands.check import check
 from flowsim.commands.info import info
+from flowsim.commands.layers import layers
 from flowsim.commands.map import regimes
 from flowsim.commands.plot import plot
+from flowsim.commands.relu import relu
 from flowsim.commands.runs import compare, descend, flow
+from flowsim.commands.sgd import sgd
 
-__all__ = ["check", "compare", "descend", "flow", "info", "plot", "regimes"]
+__all__ = ["check", "compare", "descend", "flow", "info", "layers", "plot", "regimes", "relu", "sgd"]

@@ -65,11 +65,7 @@ class LawOptions:
         own = ["dim", "radial_law", "radial_args"] if chosen is problem.Radial else list(signature(chosen).parameters)
         options = [field.name for field in fields(self) if field.name not in ("law", "label_noise")]
         given = {name: getattr(self, name) for name in options if getattr(self, name) is not None}
-        for name in given:
-            if name not in own:
-                raise ValueError(
-                    f"{_option(name)} does not belong to the law {self.law!r}, whose options are {', '.join(map(_option, own))}"
-                )
+        refuse(f"the law {self.law!r}", own, **{name: value for name, value in given.items() if name not in own})
         return problem.PopulationRisk(self._radial(given) if chosen is problem.Radial else chosen(**given), self.label_noise)
 
     def _radial(self, given: dict[str, Any]) -> "Law":
@@ -97,6 +93,14 @@ class LawOptions:
 
 def _option(name: str) -> str:
     return "--" + name.replace("_", "-")
+
+
+def refuse(what: str, own: Sequence[str] = (), **given: Any) -> None:
+    """ValueError for the first option that was given, which does not belong to ``what``; ``own`` do."""
+    for name, value in given.items():
+        if value is not None:
+            known = f", whose options are {', '.join(map(_option, own))}" if own else ""
+            raise ValueError(f"{_option(name)} does not belong to {what}{known}")
 
 
 @Parameter(name="*", group=START_GROUP)
@@ -131,3 +135,14 @@ class StartOptions:
 def one_or_several(values: Sequence[Any]) -> Any:
     """A lone number stands for itself, several for a batch."""
     return values[0] if len(values) == 1 else list(values)
+
+
+def times_of(times: Sequence[float] | None, first: float | None, last: float | None, count: int | None, until: float, records: int) -> Any:
+    """The times to record: those listed, or evenly spaced in log t, by default ``records`` of them from 0.01 to ``until``."""
+    from flowsim.problem import log_times
+
+    if times is None:
+        return log_times(1e-2 if first is None else first, until if last is None else last, records if count is None else count)
+    if first is None and last is None and count is None:
+        return times
+    raise ValueError("--time-first, --time-last and --count must be left out where --times lists the times")

@@ -2,11 +2,15 @@
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from flowsim.dynamics import Trajectory
+    from flowsim.layers import LayerRun
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -55,22 +59,36 @@ def write_all(*writers: Callable[[], Any] | None) -> int:
     return code
 
 
-def ending(*runs: "Trajectory") -> int:
+def deliver(run: Any, output: Path | None, plot: Path | None, draw: "Callable[[Any], Figure]") -> int:
+    """Save first, so that nothing else can lose the run; then print it, and draw it by ``draw``. Returns the exit code of the writing."""
+    code = write_all(output and partial(run.save, output))
+    print(run)
+    print()
+    print(records_table(run))
+    if plot is not None:
+        from flowsim.present import save_figure
+
+        code = write_all(partial(save_figure, draw(run), plot)) or code
+    return code
+
+
+def ending(*runs: "Trajectory | LayerRun") -> int:
     """The exit code that belongs to how runs ended, with a line on stderr unless they are all right."""
     if any((run.status == "stopped").any() for run in runs):
-        return complain("interrupted; what was reached is printed, and saved where --output was given", INTERRUPTED)
+        more = ": --resume goes on" if any(getattr(run, "state", None) for run in runs) else ""
+        return complain(f"interrupted; what was reached is printed, and saved where --output was given{more}", INTERRUPTED)
     failed = [run for run in runs if not run.ok]
     for run in failed:
         complain(f"the {run.kind} failed: {run.message}", FAILED)
     return FAILED if failed else DONE
 
 
-def records_table(run: "Trajectory") -> str:
+def records_table(run: "Trajectory | LayerRun") -> str:
     """Eight records of a single run, or where each run of a batch ended."""
     return _batch_table(run) if run.shape else _single_table(run)
 
 
-def _single_table(run: "Trajectory") -> str:
+def _single_table(run: "Trajectory | LayerRun") -> str:
     import numpy as np
 
     shown = np.unique(np.linspace(0, run.time.size - 1, RECORDS).round().astype(int))
@@ -81,24 +99,31 @@ def _single_table(run: "Trajectory") -> str:
     return _table(names, columns)
 
 
-def _batch_table(batch: "Trajectory") -> str:
+def _batch_table(batch: "Trajectory | LayerRun") -> str:
     import numpy as np
 
-    rows: list[list[str]] = []
+    rows: list[dict[str, str]] = []
     every = list(np.ndindex(batch.shape))
     for index in every[:RUNS]:
         run = batch[index]
         reached = np.flatnonzero(np.isfinite(run.log_norm))
         last = np.array([reached[-1] if reached.size else 0])
-        step = [] if run.step_size is None else [f"{float(run.step_size):.4g}"]
-        values = [column[0] for column in _values(run, last)]
-        rows.append([f"{int(run.depth)}", *step, f"{run.time[last[0]]:.6g}", *values, str(run.status)])
-    names = ["depth", *(["step_size"] if len(rows[0]) == 7 else []), "t", "norm", "log_tan_half_angle", "risk", "status"]
+        values = dict(zip(("norm", "log_tan_half_angle", "risk"), (column[0] for column in _values(run, last)), strict=True))
+        rows.append({**_told(run, index), "t": f"{run.time[last[0]]:.6g}", **values, "status": str(run.status)})
     more = f"\n... and {len(every) - RUNS} more runs" if len(every) > RUNS else ""
-    return _table(names, [list(column) for column in zip(*rows, strict=True)]) + more
+    return _table(list(rows[0]), [[row[name] for row in rows] for name in rows[0]]) + more
 
 
-def _values(run: "Trajectory", shown: Any) -> list[list[str]]:
+def _told(run: "Trajectory | LayerRun", index: tuple[int, ...]) -> dict[str, str]:
+    """What tells one run of a batch from another: depth and step size; its place, where networks of matrices share these."""
+    from flowsim.layers import LayerRun
+
+    if isinstance(run, LayerRun):
+        return {"run": ",".join(map(str, index))}
+    return {"depth": f"{int(run.depth)}", **({} if run.step_size is None else {"step_size": f"{float(run.step_size):.4g}"})}
+
+
+def _values(run: "Trajectory | LayerRun", shown: Any) -> list[list[str]]:
     return [
         [f"{x:.6g}" for x in run.norm[shown]],
         [f"{x:.9g}" for x in run.log_tan_half_angle[shown]],

@@ -1,4 +1,4 @@
-"""plot: a figure from saved runs or maps alone."""
+"""plot: a figure from saved runs, runs of layers or maps alone."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -38,12 +38,12 @@ def plot(
     figure: FigureName | None = None,
     page: PageName = "neurips",
 ) -> int:
-    """Draw saved runs, or saved regime maps.
+    """Draw saved runs, runs of layers, or regime maps.
 
     Parameters
     ----------
     runs
-        Files that --output wrote: runs, or up to three maps.
+        Files that --output wrote: runs, runs of `layers` or `sgd`, or up to three maps.
     output
         The figure, as .pdf, .png or .svg.
     figure
@@ -60,19 +60,24 @@ def plot(
     from flowsim.dynamics import Trajectory
     from flowsim.dynamics.trajectory import FORMAT, trajectory_of
     from flowsim.files import read_netcdf
-    from flowsim.present import regime_figure, save_figure
+    from flowsim.layers.run import FORMAT as LAYERS_FORMAT
+    from flowsim.layers.run import LayerRun, layer_run_of
+    from flowsim.present import layers_figure, regime_figure, save_figure
     from flowsim.sweeps import RegimeMap
     from flowsim.sweeps.chart import FORMAT as MAP_FORMAT
     from flowsim.sweeps.chart import map_of
 
-    known = {FORMAT: trajectory_of, MAP_FORMAT: map_of}
-    every: list[Trajectory | RegimeMap] = [read_netcdf(path, "a flowsim run or regime map", known) for path in runs]
+    known = {FORMAT: trajectory_of, MAP_FORMAT: map_of, LAYERS_FORMAT: layer_run_of}
+    every: list[Trajectory | RegimeMap | LayerRun] = [read_netcdf(path, "a flowsim run or regime map", known) for path in runs]
     loaded = [one for one in every if isinstance(one, Trajectory)]
     maps = [one for one in every if isinstance(one, RegimeMap)]
-    if maps:
-        if loaded or figure is not None:
-            raise ValueError("regime maps are drawn without runs beside them and without --figure")
-        return write_all(partial(save_figure, regime_figure(maps, page=page), output))
+    networks = [one for one in every if isinstance(one, LayerRun)]
+    for own, what in ((maps, "regime maps"), (networks, "runs of layers")):
+        if own and (len(own) < len(every) or figure is not None):
+            raise ValueError(f"{what} are drawn without runs of another kind beside them and without --figure")
+    if maps or networks:
+        drawn = regime_figure(maps, page=page) if maps else layers_figure(networks, page=page)
+        return write_all(partial(save_figure, drawn, output))
     name = figure or ("comparison" if _pair(loaded) else "trajectory")
     kinds = [run.kind for run in loaded]
     if not _fits(name, loaded):

@@ -2,12 +2,17 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from flowsim.commands.options import OUTPUT_GROUP, RUN_GROUP, LawOptions, Several, StartOptions, Whole, one_or_several
-from flowsim.commands.output import check_figure, check_writable, complain, ending, records_table, write_all
+from flowsim.commands.options import OUTPUT_GROUP, RUN_GROUP, LawOptions, Several, StartOptions, Whole, one_or_several, times_of
+from flowsim.commands.output import check_figure, check_writable, complain, deliver, ending, write_all
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from flowsim.dynamics import Trajectory
 
 Output = Annotated[Path | None, Parameter(name=["--output", "-o"], group=OUTPUT_GROUP)]
 Plot = Annotated[Path | None, Parameter(group=OUTPUT_GROUP)]
@@ -56,22 +61,14 @@ def flow(
     """
     law, start = law or LawOptions(), start or StartOptions()
     from flowsim.dynamics import gradient_flow
-    from flowsim.problem import log_times
 
     risk = law.risk()
     begin = start.start(risk.law.dim)
-    if times is None:
-        save = log_times(
-            1e-2 if time_first is None else time_first, 1e12 if time_last is None else time_last, 200 if count is None else count
-        )
-    elif time_first is None and time_last is None and count is None:
-        save = times
-    else:
-        raise ValueError("--time-first, --time-last and --count must be left out where --times lists the times")
+    save = times_of(times, time_first, time_last, count, until=1e12, records=200)
     check_writable(output)
     check_figure(plot)
     run = gradient_flow(risk, begin, save, one_or_several(depth or [1]), solver, rtol, verify=verify)
-    code = _deliver(run, output, plot)
+    code = deliver(run, output, plot, _trajectory)
     if "verification" in run.config:
         gaps = run.config["verification"]
         print(f"\nverified by {gaps['engine']}: largest gap {gaps['norm_gap']:.2g} in the norm, {gaps['log_tan_half_angle_gap']:.2g} in s")
@@ -130,7 +127,7 @@ def descend(
         method,
         max_exact_steps,
     )
-    code = _deliver(run, output, plot)
+    code = deliver(run, output, plot, _trajectory)
     return ending(run) or code
 
 
@@ -203,14 +200,7 @@ def compare(
     return ended or code
 
 
-def _deliver(run, output: Path | None, plot: Path | None) -> int:
-    """Save first, so that nothing else can lose the run; then print and draw."""
-    code = write_all(output and partial(run.save, output))
-    print(run)
-    print()
-    print(records_table(run))
-    if plot is not None:
-        from flowsim.present import save_figure, trajectory_figure
+def _trajectory(run: "Trajectory") -> "Figure":
+    from flowsim.present import trajectory_figure
 
-        code = write_all(partial(save_figure, trajectory_figure(run), plot)) or code
-    return code
+    return trajectory_figure(run)

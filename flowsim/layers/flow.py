@@ -246,14 +246,15 @@ def _engine(population: Population, save: np.ndarray, solver: Any, tolerance: fl
     def advance(state: State, record: int) -> tuple[State, bool]:
         now, target, y = float(state["now"]), float(save[record]), from_state(state)
         until, held = _next(law, y, now, min(target, FACTOR * max(now, float(t0.min()))))
-        ahead = _Leg(y, t0, *(np.log1p(t / t0) for t in (now, until)), state["dt"])
+        start, end = (np.log1p(t / t0) for t in (now, until))
+        # a run that failed goes no further
+        ahead = _Leg(y, t0, start, np.where(np.asarray(state["code"]) == 0, end, start), state["dt"])
         if isinstance(solver, SciPy):
             moved, code, dt = _scipy_leg(law, ahead, solver, tolerance, cap)
         else:
             fitted = _fitted(solver.solver(held) if isinstance(solver, Auto) else solver)
             with jax.enable_x64(True):
                 moved, code, dt = _solve_many(law, jax.tree.map(jnp.asarray, ahead), fitted, jnp.asarray(tolerance), cap)
-        # a run that failed stays where it was
         good = (np.asarray(state["code"]) == 0) & (np.asarray(code) == 0)
         kept = jax.tree.map(lambda new, old: np.where(good.reshape(-1, *(1,) * (np.ndim(old) - 1)), np.asarray(new), old), moved, y)
         codes = np.where(np.asarray(state["code"]) == 0, np.asarray(code), state["code"])
@@ -294,7 +295,7 @@ def _scipy_leg(law: Law, leg: _Leg, solver: SciPy, tolerance: float, cap: int) -
         leaves, tree = jax.tree.flatten(jax.tree.map(np.asarray, z))
         moved = [np.array(leaf) for leaf in leaves]
         loose = 1.0 + STEP * t0 * np.exp(begin) * np.asarray(_relaxations(law, y))
-        for i in range(t0.size):
+        for i in np.flatnonzero(end > begin):
             shapes = [leaf[i].shape for leaf in leaves]
             cuts = np.cumsum([leaf[i].size for leaf in leaves])[:-1]
 

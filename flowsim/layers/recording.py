@@ -67,7 +67,8 @@ class _Records:
     status: np.ndarray
     observed: dict[str, np.ndarray] = field(default_factory=dict)
 
-    def keep(self, reading: Reading) -> None:
+    def keep(self, state: State, reading: Reading) -> None:
+        """A record; an interruption anywhere in it leaves the one before, and ``state`` as it was."""
         k = self.reached
         failed = ("solver_failed", "step_cap", "overflow")
         before = ~np.isin(self.status, failed)
@@ -78,8 +79,7 @@ class _Records:
             if name not in self.observed:
                 self.observed[name] = np.full((*self.log_norm.shape, *values.shape[1:]), np.nan)
             self.observed[name][good, k] = values[good]
-        self.status = np.where(before, reading.status, self.status)
-        self.reached = k + 1
+        self.state, self.reached, self.status = state, k + 1, np.where(before, reading.status, self.status)
 
 
 def follow(
@@ -108,12 +108,12 @@ def follow(
         try:
             while records.reached < count:
                 # the first record is where the run begins
-                there = records.reached == 0
-                if not there:
-                    records.state, there = engine.advance(records.state, records.reached)
+                state, there = (records.state, True) if records.reached == 0 else engine.advance(records.state, records.reached)
                 if there:
-                    records.keep(engine.read(records.state))
+                    records.keep(state, engine.read(state))
                     progress.advance(1)
+                else:
+                    records.state = state
                 if checkpoint is not None and monotonic() - written > every:
                     _made(setup, engine, records, unfinished=True).save(checkpoint)
                     written = monotonic()
@@ -174,6 +174,9 @@ def _refuse_another(setup: Setup, run: LayerRun) -> None:
         "start": len(run.start.matrices) == setup.start.depth
         and all(np.array_equal(a, b) for a, b in zip(run.start.matrices, setup.start.matrices, strict=True)),
     }
+    shapes = [[matrix.shape for matrix in network.matrices] for network in (run.start, setup.start)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"`resume` is another run: its matrices have the shapes {shapes[0]}, but {shapes[1]} are asked for")
     for name, equal in same.items():
         if not equal:
             raise ValueError(f"`resume` is another run: its {name} differ from those asked for")

@@ -1,11 +1,13 @@
 """How runs are shown: panels, whole figures, and the runs a report draws. Nothing here changes matplotlib's settings.
 
-`plot_path`, `plot_straightened`, `plot_exponent`, `plot_gap`, `plot_gap_order`, `plot_sharpness`, `plot_two_phases`, `plot_bounds` and
-`plot_regimes` draw one panel into ``ax=`` and return it. The figures put panels on a page, ``page="neurips"``, ``"icml-single"`` or
-``"icml-double"``, and `save_figure` writes them. Measured lines are solid and coloured, predicted ones dashed and black. All of them
-need saved runs alone. `STYLE` is the style sheet for figures of one's own: ``plt.style.use([STYLE, page_settings("icml-single")])``.
+`plot_path`, `plot_straightened`, `plot_exponent`, `plot_gap`, `plot_gap_order`, `plot_sharpness`, `plot_two_phases`, `plot_bounds`,
+`plot_layers_direction` and `plot_regimes` draw one panel into ``ax=`` and return it. The figures put panels on a page, ``page="neurips"``,
+``"icml-single"`` or ``"icml-double"``, and `save_figure` writes them. Measured lines are solid and coloured, predicted ones dashed and
+black. All of them need saved runs alone. `STYLE` is the style sheet for figures of one's own:
+``plt.style.use([STYLE, page_settings("icml-single")])``.
 """
 
+from flowsim.present.crossover import crossover_figure, crossover_runs
 from flowsim.present.doubles import cartesian_descent, doubles_figure, doubles_runs
 from flowsim.present.figures import (
     bounds_figure,
@@ -19,6 +21,8 @@ from flowsim.present.figures import (
     two_phases_figure,
 )
 from flowsim.present.gaps import plot_gap, plot_gap_order
+from flowsim.present.images import relu_figure
+from flowsim.present.layers import layers_figure, plot_layers_direction
 from flowsim.present.paper import paper_figure
 from flowsim.present.paths import plot_exponent, plot_path, plot_straightened
 from flowsim.present.phases import plot_bounds, plot_two_phases
@@ -34,6 +38,8 @@ __all__ = [
     "bounds_figure",
     "cartesian_descent",
     "comparison_figure",
+    "crossover_figure",
+    "crossover_runs",
     "doubles_figure",
     "doubles_runs",
     "draw_picture",
@@ -41,6 +47,7 @@ __all__ = [
     "figure_format",
     "gap_order_figure",
     "late_flows",
+    "layers_figure",
     "page_settings",
     "paper_figure",
     "paper_runs",
@@ -48,6 +55,7 @@ __all__ = [
     "plot_exponent",
     "plot_gap",
     "plot_gap_order",
+    "plot_layers_direction",
     "plot_path",
     "plot_regimes",
     "plot_sharpness",
@@ -55,6 +63,7 @@ __all__ = [
     "plot_two_phases",
     "rates_figure",
     "regime_figure",
+    "relu_figure",
     "save_figure",
     "sharpness_figure",
     "straight_figure",

@@ -1,6 +1,7 @@
 """Scales of axes that suit what is drawn, marks, and legends that fit the page."""
 
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +16,7 @@ from matplotlib.textpath import TextPath
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator, StrMethodFormatter
 
 from flowsim.dynamics import Trajectory
+from flowsim.layers import LayerRun
 from flowsim.present.style import THEORY, palette
 
 LEGEND_ROWS = 8
@@ -33,7 +35,7 @@ def finite(values: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(values), values, np.nan)
 
 
-def log_time(ax: Axes, runs: Sequence[Trajectory]) -> bool:
+def log_time(ax: Axes, runs: Sequence[Trajectory | LayerRun]) -> bool:
     """Make the time axis logarithmic where the records are: half of them in the first fifth of the time."""
     positive = np.concatenate([run.time[run.time > 0] for run in runs])
     spread = positive.size > 1 and float(np.median(positive)) < 0.2 * float(positive.max())
@@ -109,6 +111,12 @@ def fit_values(ax: Axes, values: np.ndarray, linear: bool = False) -> None:
     ax.set_ylim(low - margin, high + margin)
     if not linear and low > 0.0:
         log_values(ax, values)
+
+
+def fraction(value: float) -> str:
+    """A number as the fraction that it is, if its denominator is small."""
+    near = Fraction(value).limit_denominator(200)
+    return str(near) if abs(float(near) - value) < 1e-12 else f"{value:.3g}"
 
 
 def say(ax: Axes, note: str) -> None:

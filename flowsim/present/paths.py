@@ -4,15 +4,14 @@ Measured lines are solid and coloured, predicted ones dashed and black.
 """
 
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from flowsim.dynamics import Trajectory
-from flowsim.present.axes import colours, finite, log_time, log_values, name_runs, say, signed_values
-from flowsim.present.quantities import Quantity, Runs, each_run, labels, late_rates, quantity_named, time_label
+from flowsim.present.axes import colours, finite, fraction, log_time, log_values, name_runs, say, signed_values
+from flowsim.present.quantities import Quantity, Runs, each_run, labels, late_rates, late_times, quantity_named, time_label
 from flowsim.present.style import THEORY, make_axes, styled
 from flowsim.theory import NoisyRates, Rates
 
@@ -79,9 +78,7 @@ def _predictions(runs: Sequence[Trajectory], what: Quantity) -> Iterator[tuple[n
         if law is None:
             continue
         if isinstance(law, Rates):
-            # a late law says nothing where h is still near c: r below the scale at which c = K r^-(1+a)
-            scale = (law.tail.constant / law.pull) ** (1.0 / (1.0 + law.tail.exponent))
-            times = times[law.norm(times) >= scale] if times.size else times
+            times = late_times(law, times)
         if times.size:
             yield times, (what.noisy(law, times) if isinstance(law, NoisyRates) else what.late(law, times))
 
@@ -133,7 +130,7 @@ def plot_straightened(runs: Runs, quantity: str = "direction", ax: Axes | None =
         ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
         clock = r"\eta k" if all(run.kind == "descent" for run in singles) else "t"
         if shared:
-            ax.set_xlabel(_powered(clock, _fraction(straight[0].power)))
+            ax.set_xlabel(_powered(clock, fraction(straight[0].power)))
             ax.set_ylabel(what.title if what.name != "risk" else f"${what.symbol}$")
         else:
             formulas = {line.formula for line in straight}
@@ -193,7 +190,7 @@ def plot_exponent(runs: Runs, quantity: str = "direction", ax: Axes | None = Non
         marks = sorted({what.exponent(law) for law in laws}) if theory else []
         for mark in marks:
             ax.axhline(mark, label="_theory", **THEORY)
-            ax.annotate(f"${_fraction(mark)}$", (1.0, mark), (3, 0), ("axes fraction", "data"), "offset points", va="center", size="small")
+            ax.annotate(f"${fraction(mark)}$", (1.0, mark), (3, 0), ("axes fraction", "data"), "offset points", va="center", size="small")
         seen = np.concatenate([line.get_ydata() for line in ax.get_lines() if line.get_label() != "_theory"])
         if marks and np.isfinite(seen).any():
             # how the lines settle must stay readable, however steep the transient
@@ -203,8 +200,3 @@ def plot_exponent(runs: Runs, quantity: str = "direction", ax: Axes | None = Non
         ax.set_xlabel(time_label(singles))
         ax.set_ylabel(rf"$\mathrm{{d}}\,{what.logarithm}\,/\,\mathrm{{d}}\,\log\,t$")
     return ax
-
-
-def _fraction(value: float) -> str:
-    near = Fraction(value).limit_denominator(200)
-    return str(near) if abs(float(near) - value) < 1e-12 else f"{value:.3g}"

@@ -15,6 +15,7 @@ import numpy as np
 
 from flowsim import arguments
 from flowsim.dynamics import Comparison, Trajectory
+from flowsim.layers import LayerRun
 from flowsim.theory import NoisyRates, Rates, noisy_rates, rates
 
 QuantityName = Literal["direction", "norm", "risk"]
@@ -151,7 +152,14 @@ def _step_size(run: Trajectory) -> str:
     return "" if run.step_size is None else rf"$\eta={float(run.step_size):.3g}$"
 
 
-def time_label(runs: Sequence[Trajectory]) -> str:
+def late_times(law: Rates, times: np.ndarray) -> np.ndarray:
+    """Those of ``times`` at which a late law says something: not where h is still near c, r below the scale at which c = K r^-(1+a)."""
+    scale = (law.tail.constant / law.pull) ** (1.0 / (1.0 + law.tail.exponent))
+    positive = times[times > 0.0]
+    return positive[law.norm(positive) >= scale] if positive.size else positive
+
+
+def time_label(runs: Sequence[Trajectory | LayerRun]) -> str:
     """t for flows, eta k for descents, both where both are."""
-    kinds = {run.kind for run in runs}
-    return r"$t=\eta k$" if len(kinds) > 1 else (r"$t$" if kinds == {"flow"} else r"$\eta k$")
+    flows = {run.kind.endswith("flow") for run in runs}
+    return r"$t=\eta k$" if len(flows) > 1 else (r"$t$" if flows == {True} else r"$\eta k$")

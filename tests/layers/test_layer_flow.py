@@ -92,3 +92,14 @@ def test_a_run_out_of_steps_says_so_and_keeps_what_it_reached(gaussian3: fs.Popu
     assert run.status == "step_cap"
     assert np.isfinite(run.log_norm[0])
     assert np.isnan(run.log_norm[1])
+
+
+def test_a_network_that_failed_costs_the_others_nothing_and_keeps_its_status(gaussian3: fs.PopulationRisk) -> None:
+    """The second runs out of steps on the way to its second record."""
+    start = fs.layers.gaussian(dim=3, depth=2, width=4, seeds=[0, 1])
+    wild = fs.Layers([np.stack([matrix[0], 100.0 * matrix[1]]) for matrix in start.matrices])
+    run = fs.layer_flow(gaussian3, wild, [0.5, 5.0, 20.0], v=V, max_steps=40, solver="dopri8")
+    assert run.status.tolist() == ["ok", "step_cap"]
+    alone = fs.layer_flow(gaussian3, wild[0], [0.5, 5.0, 20.0], v=V, max_steps=40, solver="dopri8")
+    assert run.log_norm[0] == pytest.approx(alone.log_norm, abs=1e-7)
+    assert np.isnan(run.log_norm[1]).tolist() == [False, True, True]

@@ -77,12 +77,12 @@ def test_a_run_goes_on_from_a_checkpoint_bit_for_bit(
 def test_ctrl_c_keeps_what_was_reached_and_the_rest_can_follow(make: Callable[..., LayerRun], monkeypatch: pytest.MonkeyPatch) -> None:
     unbroken, keep, reached = make(), recording._Records.keep, []
 
-    def press(self: Any, reading: Any) -> None:
+    def press(self: Any, state: Any, reading: Any) -> None:
         if len(reached) == 2:
             reached.append(0)
             raise KeyboardInterrupt
         reached.append(1)
-        keep(self, reading)
+        keep(self, state, reading)
 
     monkeypatch.setattr(recording._Records, "keep", press)
     broken = make()
