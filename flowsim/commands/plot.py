@@ -1,9 +1,9 @@
-"""plot: a figure from saved runs, runs of layers or maps alone."""
+"""plot: a figure from what other commands saved alone."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -38,12 +38,12 @@ def plot(
     figure: FigureName | None = None,
     page: PageName = "neurips",
 ) -> int:
-    """Draw saved runs, runs of layers, or regime maps.
+    """Draw saved runs, runs of layers or of ReLU networks, or regime maps.
 
     Parameters
     ----------
     runs
-        Files that --output wrote: runs, runs of `layers` or `sgd`, or up to three maps.
+        Files that --output wrote: runs, runs of `layers` or `sgd`, runs of `relu`, or up to three maps.
     output
         The figure, as .pdf, .png or .svg.
     figure
@@ -62,22 +62,27 @@ def plot(
     from flowsim.files import read_netcdf
     from flowsim.layers.run import FORMAT as LAYERS_FORMAT
     from flowsim.layers.run import LayerRun, layer_run_of
-    from flowsim.present import layers_figure, regime_figure, save_figure
+    from flowsim.present import layers_figure, regime_figure, relu_figure, save_figure
+    from flowsim.relu.run import FORMAT as RELU_FORMAT
+    from flowsim.relu.run import ReluRun, run_of
     from flowsim.sweeps import RegimeMap
     from flowsim.sweeps.chart import FORMAT as MAP_FORMAT
     from flowsim.sweeps.chart import map_of
 
-    known = {FORMAT: trajectory_of, MAP_FORMAT: map_of, LAYERS_FORMAT: layer_run_of}
-    every: list[Trajectory | RegimeMap | LayerRun] = [read_netcdf(path, "a flowsim run or regime map", known) for path in runs]
+    known = {FORMAT: trajectory_of, MAP_FORMAT: map_of, LAYERS_FORMAT: layer_run_of, RELU_FORMAT: run_of}
+    every: list[Trajectory | RegimeMap | LayerRun | ReluRun] = [read_netcdf(path, "a flowsim run or regime map", known) for path in runs]
     loaded = [one for one in every if isinstance(one, Trajectory)]
-    maps = [one for one in every if isinstance(one, RegimeMap)]
-    networks = [one for one in every if isinstance(one, LayerRun)]
-    for own, what in ((maps, "regime maps"), (networks, "runs of layers")):
+    drawers: dict[type, tuple[str, Callable[..., Any]]] = {
+        RegimeMap: ("regime maps", regime_figure),
+        LayerRun: ("runs of layers", layers_figure),
+        ReluRun: ("runs of ReLU networks", relu_figure),
+    }
+    for kind, (what, draw) in drawers.items():
+        own = [one for one in every if isinstance(one, kind)]
         if own and (len(own) < len(every) or figure is not None):
             raise ValueError(f"{what} are drawn without runs of another kind beside them and without --figure")
-    if maps or networks:
-        drawn = regime_figure(maps, page=page) if maps else layers_figure(networks, page=page)
-        return write_all(partial(save_figure, drawn, output))
+        if own:
+            return write_all(partial(save_figure, draw(own, page=page), output))
     name = figure or ("comparison" if _pair(loaded) else "trajectory")
     kinds = [run.kind for run in loaded]
     if not _fits(name, loaded):

@@ -59,6 +59,8 @@ def test_relu_saves_prints_and_draws_what_the_library_computes(command, data):
     assert (again.code, again.out) == (0, outcome.out)
     assert (data / "again.svg").read_bytes() == (data / "run.svg").read_bytes()
     the_same(load_relu("run.nc"), run)
+    assert command("plot", "run.nc", "-o", "plotted.svg").code == 0
+    assert (data / "plotted.svg").read_bytes() == (data / "run.svg").read_bytes()
 
 
 @pytest.mark.parametrize(
