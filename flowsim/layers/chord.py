@@ -1,8 +1,8 @@
 r"""The equations of an implicit step where the state is large: q relaxes many times in it, and all else changes little.
 
 A stage of a step of length h asks for F(x) = x - rate(y + gamma h x) = 0. F' = I - gamma h rate'. Of its blocks only those that end in q,
-which is ``unit`` to the solver, are large, with the number of relaxations in h: E, of as many rows as q has numbers, is held as a
-matrix, at a step's first stage; what the rest does to q is one product with F'. So
+which is ``unit`` to the solver, are large, with the number of relaxations in h: of E, of as many rows as q has numbers, the inverse is
+held, from a step's first stage on; what the rest does to q is one product with F'. So
 
     x <- x - dx,   dx_rest = F_rest,   E dx_q = F_q - (F' (dx_rest, 0))_q
 
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optimistix
-from jax.scipy.linalg import lu_factor, lu_solve
+from jax import lax
 
 ENOUGH = 0.01
 """Of the tolerance: what may be left of an error where the iterates end."""
@@ -25,9 +25,9 @@ LEAST = 1e-13
 
 
 class Iterates(NamedTuple):
-    """factors: of E.  size, before: of the last correction and of the one before, in units of the tolerance.  count: of corrections."""
+    """inverse: of E.  size, before: of the last correction and of the one before, in units of the tolerance.  count: of corrections."""
 
-    factors: Any
+    inverse: Any
     size: Any
     before: Any
     count: Any
@@ -44,20 +44,18 @@ class RelaxationChord(optimistix.AbstractRootFinder):
         """E at y, or what was made of it at the step's first stage."""
         if "init_state" in options:
             return options["init_state"]
-        numbers = _numbers(y)
-        # column by column, for the products of all at once would be many matrices
-        block = jax.jacfwd(lambda q: _numbers(fn(_with(y, q), args)[0]))(numbers)
-        return Iterates(lu_factor(block), jnp.asarray(jnp.inf), jnp.asarray(1.0), jnp.asarray(0))
+        block = jax.jacfwd(lambda unit: fn(y._replace(unit=unit), args)[0].unit)(y.unit)
+        return Iterates(inverse(block), jnp.asarray(jnp.inf), jnp.asarray(1.0), jnp.asarray(0))
 
     def step(self, fn: Any, y: Any, args: Any, options: Any, state: Iterates, tags: Any) -> tuple[Any, Iterates, Any]:
         """The next iterate."""
-        (left, aux) = fn(y, args)
-        of_rest = _with(left, jnp.zeros_like(_numbers(left)))
-        _, pushed = jax.jvp(lambda x: _numbers(fn(x, args)[0]), (y,), (of_rest,))
-        change = _with(left, lu_solve(state.factors, _numbers(left) - pushed))
+        left, aux = fn(y, args)
+        of_rest = left._replace(unit=jnp.zeros_like(left.unit))
+        _, pushed = jax.jvp(lambda x: fn(x, args)[0].unit, (y,), (of_rest,))
+        change = left._replace(unit=state.inverse @ (left.unit - pushed))
         following = jax.tree.map(jnp.subtract, y, change)
         relative = jax.tree.map(lambda dx, x: dx / (self.atol + self.rtol * jnp.abs(x)), change, following)
-        return following, Iterates(state.factors, self.norm(relative), state.size, state.count + 1), aux
+        return following, Iterates(state.inverse, self.norm(relative), state.size, state.count + 1), aux
 
     def terminate(self, fn: Any, y: Any, args: Any, options: Any, state: Iterates, tags: Any) -> tuple[Any, Any]:
         """Whether the iterates have converged, or never will."""
@@ -73,9 +71,17 @@ class RelaxationChord(optimistix.AbstractRootFinder):
         return y, aux, {}
 
 
-def _numbers(z: Any) -> Any:
-    return z.unit
+def inverse(matrix: Any) -> Any:
+    """By Gauss and Jordan, (k, k), without exchanges of rows, which E does not need: where q relaxes its symmetric part is at least I.
 
+    In XLA's own loops: LAPACK's threads, woken for so small a matrix, wait for each other longer than all of it takes.
+    """
+    k = matrix.shape[0]
 
-def _with(z: Any, numbers: Any) -> Any:
-    return z._replace(unit=numbers)
+    def eliminate(i: Any, now: Any) -> Any:
+        here = jnp.arange(k) == i
+        row = jnp.where(here, 1.0, now[i]) / now[i, i]
+        column = jnp.where(here, 0.0, now[:, i])
+        return jnp.where(here[:, None], row, jnp.where(here, 0.0, now) - jnp.outer(column, row))
+
+    return lax.fori_loop(0, k, eliminate, matrix)

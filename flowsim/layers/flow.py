@@ -295,7 +295,7 @@ def _scipy_leg(law: Law, leg: _Leg, solver: SciPy, tolerance: float, cap: int) -
         leaves, tree = jax.tree.flatten(jax.tree.map(np.asarray, z))
         moved = [np.array(leaf) for leaf in leaves]
         loose = 1.0 + STEP * t0 * np.exp(begin) * np.asarray(_relaxations(law, y))
-        for i in np.flatnonzero(end > begin):
+        for i in np.flatnonzero(end > begin).tolist():
             shapes = [leaf[i].shape for leaf in leaves]
             cuts = np.cumsum([leaf[i].size for leaf in leaves])[:-1]
 
