@@ -5,7 +5,7 @@ import platform
 import sys
 from pathlib import Path
 
-from benchmarks import accuracy, commands, descents, flows, horizon, maps, profiles
+from benchmarks import accuracy, commands, descents, flows, horizon, layer_flows, layers, maps, profiles, samples
 from flowsim.dynamics.trajectory import versions
 
 PARTS = {
@@ -14,6 +14,9 @@ PARTS = {
     "descents": descents,
     "horizon": horizon,
     "maps": maps,
+    "layers": layers,
+    "layer_flows": layer_flows,
+    "samples": samples,
     "accuracy": accuracy,
     "commands": commands,
 }

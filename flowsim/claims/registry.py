@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from flowsim import arguments
-from flowsim.claims import descent, figure_1, flow, late, problem, regimes
+from flowsim.claims import descent, figure_1, flow, late, layers, problem, regimes, samples
 from flowsim.claims.claim import Claim, Verdict, judge
 from flowsim.claims.settings import Setting
 from flowsim.claims.theorems import bounds, step_sizes
@@ -35,6 +35,8 @@ def chapters() -> dict[str, tuple[Claim, ...]]:
         "Descent beside the flow": (descent,),
         "Descent with any step sizes": (step_sizes,),
         "Regimes of descent": (regimes,),
+        "Layers of matrices": (layers,),
+        "Samples": (samples,),
     }
     return {title: tuple(claim for room in every for claim in room.claims()) for title, every in rooms.items()}
 
