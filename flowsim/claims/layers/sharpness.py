@@ -23,7 +23,7 @@ DESCENDING = 5
 STREAM = 620
 STEPS = np.array([0, 10, 30, 60, 100, 150, 200, 300])
 ALIGNED = 1e-6
-"""Records are held against the law, which is that of angle 0, up to the first angle above it: the law leaves out the order of its square."""
+"""Records are held against the law, which is that of angle 0, up to the first angle above it: the law leaves out its square."""
 ACCURACY = 1e-10
 """Relative: the squares of Lanczos's residual, 1e-8 at most, and of the angle."""
 
@@ -115,7 +115,7 @@ def claims() -> list[Claim]:
             r"\quad \kappa=-\langle v,\nabla L\rangle=h\ (\theta=0)",
             source="derived",
             setting=f"Gaussian(3) (four laws in a thorough run); balanced layers with theta = 1e-9 and |w| = 0.05 to 20 over E|x_1|, so "
-            f"that each of the three terms is the largest somewhere: descents of width {WIDE} at N = 2, 3; starts of width {NARROW} at N = 16",
+            f"that each term is the largest somewhere: descents of width {WIDE} at N = 2, 3; starts of width {NARROW} at N = 16",
             theory=aligned_sharpness,
             measure=_measure_sharpness,
             method="The largest eigenvalue of the Hessian in the matrices' entries, by Lanczos or written out, at each record.",
