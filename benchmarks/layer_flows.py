@@ -107,8 +107,11 @@ def _other_flows(risk: fs.PopulationRisk, start: fs.Layers, run: Callable[..., f
 
         def by_torch(last: float) -> tuple[float, float]:
             # its products are too small for threads of their own
+            own = torch.get_num_threads()
             torch.set_num_threads(1)
-            return _polar(_torchdiffeq(torch, risk, start, last))
+            found = _polar(_torchdiffeq(torch, risk, start, last))
+            torch.set_num_threads(own)
+            return found
 
         long["torchdiffeq dopri5 in t, plain matrices"] = by_torch
     _plain_diffrax(risk, start, 1.0)

@@ -124,7 +124,11 @@ def test_the_ceiling_of_the_plane_is_reached_and_the_printed_one_is_not() -> Non
     for constant, verdict in ((2.0 * plane_constant(), "holds"), (2.0 * plane_constant() * 0.9999, "violated"), (0.6, "holds")):
         assert norms._measure_ceiling(setting, norms.ceiling(constant)).verdict == verdict
     printed = judge(CLAIMS["lemma-4-ceiling"], setting).finding
-    assert printed.numbers == norms._measure_ceiling(setting, norms.ceiling(0.6)).numbers
+    again = norms._measure_ceiling(setting, norms.ceiling(0.6)).numbers
+    assert printed.numbers.keys() == again.keys()
+    for name, values in again.items():
+        # the distance is a difference, whose last digits depend on how sums are split
+        assert printed.numbers[name] == (pytest.approx(values, rel=1e-9) if isinstance(values, dict) else values), name
 
 
 def test_a_bound_that_is_nan_does_not_hold() -> None:

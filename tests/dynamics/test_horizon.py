@@ -327,7 +327,8 @@ def test_digits_that_are_gone_are_gone_for_good():
         assert (known <= horizon.NO_DIGITS).all()
         assert (np.diff(known) >= 0).all(), "an estimate falls"
         assert np.isfinite(run.log_norm).all()
-        assert "no digits are left" in str(run)
+        # it stands in the line that says which steps were covered; after a burst rounding decides whether any can be
+        assert ("no digits are left" in str(run)) == bool(run.coverage.covered_steps.any())
 
 
 @pytest.mark.parametrize("estimate", [True, False])

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from flowsim.claims.claim import Claim, Control, Finding
-from flowsim.claims.layers.runs import MIXED, WIDTH, layer_risks, mixed_flow
+from flowsim.claims.layers.runs import DEEPEST, MIXED, WIDTH, layer_risks, mixed_flow
 from flowsim.claims.picture import Sketch
 from flowsim.claims.settings import Setting
 from flowsim.theory import alignment_bound, rank_one_excess_bound
@@ -41,7 +41,7 @@ def bound_finding(shares: dict[str, Array], says: str, what: str, tolerance: str
 def _measure_excess(setting: Setting, theory: Callable[[Sequence[Array]], Array]) -> Finding:
     shares: dict[str, Array] = {}
     sketch = Sketch("$t$", r"$(\|W_1\|_F^2-\|W_1\|^2)/D_1$", x_log=True)
-    depths = setting.depths_or((2, 3, 4), low=2)
+    depths = setting.depths_or((2, 3, 4), low=2, high=DEEPEST)
     for risk in layer_risks(setting):
         for depth in depths:
             run = mixed_flow(risk, depth, setting.seed)
@@ -71,7 +71,7 @@ SEEN = 1e-13
 def _measure_alignment(setting: Setting, theory: Callable[[Sequence[Array], Array], Array]) -> Finding:
     shares: dict[str, Array] = {}
     sketch = Sketch("$t$", r"$1-\langle v_2,u_1\rangle^2$", x_log=True, y_log=True)
-    depths = setting.depths_or((2, 3, 4), low=2)
+    depths = setting.depths_or((2, 3, 4), low=2, high=DEEPEST)
     for risk in layer_risks(setting):
         for depth in depths:
             run = mixed_flow(risk, depth, setting.seed)

@@ -6,8 +6,8 @@ from functools import lru_cache
 import numpy as np
 
 from flowsim.claims.claim import Claim, Control, Finding, finding_of_gaps
-from flowsim.claims.layers.generic import late_exponent
-from flowsim.claims.layers.runs import BATCH, WIDTH, rank_one_batch, tailed_risks, teacher
+from flowsim.claims.layers.late_exponents import late_exponent
+from flowsim.claims.layers.runs import BATCH, DEEPEST, WIDTH, rank_one_batch, tailed_risks, teacher
 from flowsim.claims.picture import Sketch
 from flowsim.claims.settings import Setting
 from flowsim.layers import LayerRun, gaussian, layer_flow
@@ -45,7 +45,7 @@ def _measure_exponential(setting: Setting, theory: Callable[[PopulationRisk, int
     largest: dict[int, float] = {}
     sketch = Sketch("$t$", r"$-s$", x_log=True, y_log=True)
     for risk in tailed_risks(setting):
-        for depth in setting.depths_or((2, 3, 4), low=2):
+        for depth in setting.depths_or((2, 3, 4), low=2, high=DEEPEST):
             for kind in KINDS:
                 run = narrow_flow(risk, depth, kind, setting.seed)
                 late = run.time >= LATE * 0.999

@@ -7,7 +7,7 @@ import numpy as np
 
 from flowsim.claims.claim import Claim, Control, Finding, finding_of_gaps
 from flowsim.claims.flow.paths import matrix_path, product
-from flowsim.claims.layers.runs import GENERIC, LAST, MIXED, WIDTH, drawn, late_flows, layer_risks, mixed_flow, teacher
+from flowsim.claims.layers.runs import DEEPEST, GENERIC, LAST, MIXED, WIDTH, drawn, late_flows, layer_risks, mixed_flow, teacher
 from flowsim.claims.picture import Sketch
 from flowsim.claims.settings import Setting
 from flowsim.dynamics import SciPy
@@ -31,7 +31,7 @@ def moved(theory: Kept, start: Layers, last: Layers) -> Array:
     before, after = theory(start.matrices), theory(last.matrices)
     changes = [np.linalg.norm(b - a, axis=(-2, -1)) for a, b in zip(before, after, strict=True)]
     sizes = [np.linalg.norm(matrix, axis=(-2, -1)) ** 2 for matrix in last.matrices]
-    return np.max(changes, axis=0) / np.max(sizes, axis=0)
+    return np.asarray(np.max(changes, axis=0) / np.max(sizes, axis=0))
 
 
 def _by_scipy(risk: PopulationRisk, depths: Sequence[int], seed: int, theory: Kept) -> dict[str, float]:
@@ -53,7 +53,7 @@ def _by_scipy(risk: PopulationRisk, depths: Sequence[int], seed: int, theory: Ke
 def _measure_conserved(setting: Setting, theory: Kept) -> Finding:
     gaps: dict[str, float] = {}
     grown = []
-    depths = setting.depths_or((2, 3, 4), low=2)
+    depths = setting.depths_or((2, 3, 4), low=2, high=DEEPEST)
     for risk in layer_risks(setting):
         for depth in depths:
             run = mixed_flow(risk, depth, setting.seed)
@@ -141,7 +141,7 @@ def leading_drift(risk: PopulationRisk, start: Layers, time: float, theory: Drif
 def _measure_drift(setting: Setting, theory: Drift) -> Finding:
     gaps, said = {}, []
     sketch = Sketch(r"$\eta c$", r"$|B(t)-B(0)|$ at $ct=2$", x_log=True, y_log=True)
-    depths = setting.depths_or((2, 3), low=2)
+    depths = setting.depths_or((2, 3), low=2, high=DEEPEST)
     for risk in layer_risks(setting):
         for depth in depths:
             start = drawn(GENERIC, risk.law.dim, depth, [setting.seed + depth])[0]

@@ -7,7 +7,7 @@ import numpy as np
 
 from flowsim.claims.claim import Claim, Control, Finding, finding_of_gaps
 from flowsim.claims.flow.paths import matrix_path, polar, product, time_unit
-from flowsim.claims.layers.runs import BATCH, WIDTH, drawn, joined, layer_risks, teacher
+from flowsim.claims.layers.runs import BATCH, DEEPEST, WIDTH, drawn, joined, layer_risks, teacher
 from flowsim.claims.picture import Sketch
 from flowsim.claims.settings import Setting
 from flowsim.dynamics import Trajectory, gradient_descent, gradient_flow
@@ -41,14 +41,15 @@ class Plane:
 
 
 class Path(NamedTuple):
-    """What matrices did: log |w| and s at these times, (runs, T), of the first ``runs`` predictors. s is nan below the layers' rounding.
+    """What matrices did: log |w| and s, (runs, T), of some of the predictors. s is nan below the layers' rounding.
 
-    times: (T,), or None for a descent of `STEPS` steps.
+    times: (T,), or None for a descent of `STEPS` steps.  which: those predictors.
     """
 
     log_norm: Array
     s: Array
     times: Array | None
+    which: slice = slice(None)
 
 
 class Apart(NamedTuple):
@@ -64,9 +65,8 @@ class Apart(NamedTuple):
 
 
 def apart(path: Path, plane: Trajectory) -> Apart:
-    """A path from the plane's, which has as many runs or more."""
-    count = len(path.s)
-    s, log_norm = plane.log_tan_half_angle[:count], plane.log_norm[:count]
+    """A path from the plane's, which is of all predictors."""
+    s, log_norm = plane.log_tan_half_angle[path.which], plane.log_norm[path.which]
     turned = np.abs(path.s - s) / np.maximum(np.abs(s), 1.0)
     return Apart(np.abs(np.expm1(path.log_norm - log_norm)).max(axis=0), np.fmax.reduce(turned, axis=0))
 
@@ -92,16 +92,18 @@ def matrix_runs(risk: PopulationRisk, depth: int, seed: int) -> dict[str, Path]:
     """
     v, w = teacher(risk.law.dim), predictors(risk, seed)
     found = {}
-    times = time_unit(risk, float(np.linalg.norm(w[0])), depth) * np.linspace(0.2, 4.0, RECORDS)
-    matrices = matrix_path(risk, balanced(w[0], depth, 7, seeds=3).matrices, v, times)
+    # of a start that does not pass near 0, where SciPy's interpolation between its steps is poor
+    k = int(np.argmax(w @ v / np.linalg.norm(w, axis=1)))
+    times = time_unit(risk, float(np.linalg.norm(w[k])), depth) * np.linspace(0.2, 4.0, RECORDS)
+    matrices = matrix_path(risk, balanced(w[k], depth, 7, seeds=3).matrices, v, times)
     seen = polar(np.array([product(layers) for layers in matrices]), v)
-    found["width 7, matrices by SciPy"] = Path(np.log(seen.norm)[None], np.log(np.tan(0.5 * seen.angle))[None], times)
+    found["width 7, matrices by SciPy"] = Path(np.log(seen.norm)[None], np.log(np.tan(0.5 * seen.angle))[None], times, slice(k, k + 1))
     half = BATCH // 2
     mixed = joined([balanced(w[:half], depth, WIDTH, seeds=range(half)), drawn(("gaussian",), risk.law.dim, depth, range(half))])
     early = np.geomspace(0.5, 50.0, RECORDS) / risk.pull
     both = layer_flow(risk, mixed, early, v=v, rtol=RTOL, observe=())
     both.require_ok()
-    found[f"width {WIDTH}, beside layers of full rank"] = Path(both.log_norm[:half], both.log_tan_half_angle[:half], early)
+    found[f"width {WIDTH}, beside layers of full rank"] = Path(both.log_norm[:half], both.log_tan_half_angle[:half], early, slice(half))
     for width in WIDTHS:
         start = balanced(w, depth, width, seeds=range(BATCH))
         flow = layer_flow(risk, start, TIMES, v=v, rtol=RTOL, observe=())
@@ -117,7 +119,7 @@ def matrix_runs(risk: PopulationRisk, depth: int, seed: int) -> dict[str, Path]:
 def _measure_plane(setting: Setting, theory: Plane) -> Finding:
     gaps: dict[str, float] = {}
     sketch = Sketch("$t$", "gap of norm and direction", x_log=True, y_log=True)
-    depths = setting.depths_or((2, 3, 4), low=2)
+    depths = setting.depths_or((2, 3, 4), low=2, high=DEEPEST)
     for risk in layer_risks(setting):
         w = predictors(risk, setting.seed)
         for depth in depths:

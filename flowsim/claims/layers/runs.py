@@ -27,6 +27,9 @@ BATCH = 8
 WIDTH = 3
 """Of the hidden layers: one shape a depth, in dimension 3."""
 
+DEEPEST = 8
+"""Every layer is compiled by itself, so that a hundred would take minutes."""
+
 GENERIC = ("gaussian", "xavier", "he", "pytorch_default")
 """Starts without symmetry, taken in turn: every imbalance has full rank."""
 
@@ -102,7 +105,16 @@ def mixed_flow(risk: PopulationRisk, depth: int, seed: int = 0) -> LayerRun:
     return run
 
 
-MIXED = ("gaussian", "orthogonal", "xavier", "he", "pytorch_default", "identity", "near the bound on the excess", "near that on the angle")
+MIXED = (
+    "gaussian",
+    "orthogonal",
+    "xavier",
+    "he",
+    "pytorch_default",
+    "identity",
+    "near the bound on the excess",
+    "near the bound on the angle",
+)
 """What the networks of `mixed_flow` are."""
 
 

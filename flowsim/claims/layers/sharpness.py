@@ -85,7 +85,7 @@ def _measure_sharpness(setting: Setting, theory: Law) -> Finding:
     peaks: dict[int, float] = {}
     sketch = Sketch("$r$", "largest eigenvalue of the Hessian", x_log=True, y_log=True)
     for risk in layer_risks(setting):
-        for depth in setting.depths_or((2, 3, 16), low=2):
+        for depth in setting.depths_or((2, 3, 16), low=2, high=16):
             seen = seen_sharpness(risk, depth, setting.seed)
             law = theory(risk, seen.norm, depth)
             gaps[f"{risk.label()}, N = {depth}"] = float(np.abs(seen.sharpness / law - 1.0).max())
