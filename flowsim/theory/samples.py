@@ -33,7 +33,7 @@ def sample_direction_error(risk: Any, norm: Any, samples: Any) -> Array:
     """sqrt((d-1) V(r)/n)/c ~ sqrt((d-1) (2 log 2 - 1)/(c n r)): root mean square angle between v and what n samples make of it at norm r.
 
     That is the direction of least empirical risk among the w of norm r, which a run at any depth follows once its start is forgotten: there
-    the norm grows slower than the direction relaxes, by h(r)/c. Leading order in 1/n, correct to a relative r/(n f(0)).
+    the norm grows slower than the direction relaxes, by h(r)/c. Leading order in 1/n, correct to a relative d r/(n f(0)).
 
     risk: a `PopulationRisk` without label noise.  norm: r, 1e-100 to 1e100 and below `margin_norm`.  samples: n, whole, 1 or more.
     They broadcast, and the result has their shape.

@@ -64,9 +64,9 @@ class Apart(NamedTuple):
         return float(np.maximum(np.max(self.norm), np.nanmax(self.direction)))
 
 
-def apart(path: Path, plane: Trajectory) -> Apart:
-    """A path from the plane's, which is of all predictors."""
-    s, log_norm = plane.log_tan_half_angle[path.which], plane.log_norm[path.which]
+def apart(path: Path, log_norm: Array, s: Array) -> Apart:
+    """A path from log |w| and s of all predictors in the plane, (predictors, T) each."""
+    log_norm, s = log_norm[path.which], s[path.which]
     turned = np.abs(path.s - s) / np.maximum(np.abs(s), 1.0)
     return Apart(np.abs(np.expm1(path.log_norm - log_norm)).max(axis=0), np.fmax.reduce(turned, axis=0))
 
@@ -126,7 +126,7 @@ def _measure_plane(setting: Setting, theory: Plane) -> Finding:
             flow, descent = theory.flow(risk, w, TIMES, depth), theory.descent(risk, w, step_size_of(risk, w, depth), depth)
             for case, path in matrix_runs(risk, depth, setting.seed).items():
                 plane = descent if path.times is None else flow if path.times is TIMES else theory.flow(risk, w, path.times, depth)
-                gap = apart(path, plane)
+                gap = apart(path, plane.log_norm, plane.log_tan_half_angle)
                 gaps[f"{risk.label()}, N = {depth}, {case}"] = gap.largest
                 if len(sketch.curves) < 6 and case == f"width {WIDTHS[-1]}, flow":
                     sketch.measured(TIMES, np.maximum(np.fmax(gap.norm, gap.direction), 1e-17), f"{case}, $N={depth}$")

@@ -132,10 +132,10 @@ def excess_start(dim: int, depth: int) -> Layers:
     There |W_k|_F^2 - |W_k|^2 = D_k, at every time of the flow.
     """
     noise = gaussian(dim, depth, WIDTH, scale=1e-3)
-    falling = np.arange(depth - 1, 0, -1) / (depth - 1)
+    falling, third = np.arange(depth - 1, 0, -1) / (depth - 1), 0.5 if dim > 2 else 0.0
     layers = []
     for j, small in enumerate(noise.matrices):
-        sizes = np.array([1.5, falling[j], 0.5 * falling[j]]) if j < depth - 1 else np.array([1.5])
+        sizes = np.array([1.5, falling[j], third * falling[j]]) if j < depth - 1 else np.array([1.5])
         matrix = np.zeros((len(sizes), WIDTH))
         matrix[:, : len(sizes)] = np.diag(sizes)
         if j == 0:

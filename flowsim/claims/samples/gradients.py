@@ -68,7 +68,7 @@ def measured(law: Law, seed: int, place: int, count: int) -> dict[tuple[float, i
 def _measure(setting: Setting, theory: Theory) -> Finding:
     scores: dict[str, float] = {}
     slopes, ratios = [], []
-    sketch = Sketch("$n$", r"root mean square of $|\nabla L_n-\nabla L|$ over $|\nabla L|$ at $r=10$", x_log=True, y_log=True)
+    sketch = Sketch("$n$", r"root mean square of $|\nabla L_n-\nabla L|$ over $|\nabla L|$ at $2cr=10$", x_log=True, y_log=True)
     sizes = np.array(SIZES)
     for place, law in enumerate(setting.laws_or(Sphere(2), Gaussian(3), Laplace(2), StudentT(2, 8.0), Gaussian(10))):
         require_fourth_moment(law)
