@@ -128,11 +128,12 @@ def gradient_descent(
     )
 
 
-def records_of(steps: Any) -> np.ndarray:
+def records_of(steps: Any, count: int = RECORDS) -> np.ndarray:
+    """The steps to record: those asked for, or about ``count`` up to the last one."""
     asked = arguments.whole("steps", steps, low=0)
     if asked.ndim > 1:
         raise ValueError(f"`steps` must be a number or one-dimensional, but has shape {asked.shape}")
-    return arguments.increasing("steps", asked) if asked.ndim else log_steps(int(asked))
+    return arguments.increasing("steps", asked) if asked.ndim else log_steps(int(asked), count)
 
 
 def log_steps(last: int, count: int = RECORDS) -> np.ndarray:

@@ -1,7 +1,7 @@
 """What a run returns: the predictor's path in coordinates that do not saturate, with status, provenance and a file format."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from os import PathLike
@@ -204,11 +204,7 @@ class Trajectory:
     @property
     def message(self) -> str:
         """One sentence for each status in the batch, with what to do about it."""
-        names, counts = np.unique(self.status, return_counts=True)
-        many = self.status.size > 1
-        return "; ".join(
-            f"{f'{n} of {self.status.size} runs: ' if many else ''}{STATUS[str(s)]}" for s, n in zip(names, counts, strict=True)
-        )
+        return message_of(self.status, STATUS)
 
     def require_ok(self) -> None:
         """RuntimeError with the message unless every run reached the last time.
@@ -379,6 +375,13 @@ class Trajectory:
         'run.nc'
         """
         return write_whole(path, lambda part: self.to_xarray().to_netcdf(part, engine="h5netcdf"))
+
+
+def message_of(status: np.ndarray, meanings: Mapping[str, str]) -> str:
+    """One sentence for each name in ``status``, (...), with how many runs of a batch have it."""
+    names, counts = np.unique(status, return_counts=True)
+    many = status.size > 1
+    return "; ".join(f"{f'{n} of {status.size} runs: ' if many else ''}{meanings[str(s)]}" for s, n in zip(names, counts, strict=True))
 
 
 def load(path: str | PathLike[str]) -> Trajectory:

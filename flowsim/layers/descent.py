@@ -13,6 +13,7 @@ from flowsim import arguments
 from flowsim.dynamics.descent import records_of
 from flowsim.dynamics.trajectory import versions
 from flowsim.layers.field import Coordinates, Law, step
+from flowsim.layers.legs import pick
 from flowsim.layers.population import Population, from_state, prepare, to_state
 from flowsim.layers.recording import MINUTE, Engine, Reading, Setup, State, follow
 from flowsim.layers.run import LayerRun
@@ -86,8 +87,7 @@ def _engine(population: Population, eta: float, record: np.ndarray) -> Engine:
             moved = jax.tree.map(np.asarray, moved)
         finite = np.logical_and.reduce([np.isfinite(leaf).reshape(population.size, -1).all(axis=1) for leaf in jax.tree.leaves(moved)])
         sound = np.asarray(state["sound"]) & finite
-        kept = jax.tree.map(lambda new, old: np.where(sound.reshape(-1, *(1,) * (new.ndim - 1)), new, old), moved, y)
-        return {**to_state(kept), "sound": sound, "now": np.asarray(now + count)}, now + count == target
+        return {**to_state(pick(sound, moved, y)), "sound": sound, "now": np.asarray(now + count)}, now + count == target
 
     def begin() -> State:
         state: State = {**to_state(population.coordinates()), "sound": np.ones(population.size, dtype=bool), "now": np.asarray(0)}

@@ -19,6 +19,7 @@ from flowsim.dynamics.flow import METHODS, Solver, check_solver, check_times
 from flowsim.dynamics.trajectory import versions
 from flowsim.layers.chord import RelaxationChord
 from flowsim.layers.field import Coordinates, Law, field, push, rows_above
+from flowsim.layers.legs import STATUS_OF, outcome, pick
 from flowsim.layers.population import Population, from_state, prepare, to_state
 from flowsim.layers.recording import MINUTE, Engine, Reading, Setup, State, follow
 from flowsim.layers.run import LayerRun
@@ -98,13 +99,7 @@ def _solve_one(law: Law, leg: _Leg, solver: Any, tolerance: Any, max_steps: int)
         adjoint=diffrax.ForwardMode(),
         throw=False,
     )
-    ok = solution.result == diffrax.RESULTS.successful
-    capped = solution.result == diffrax.RESULTS.max_steps_reached
-    taken = solution.stats["num_accepted_steps"]
-    # a leg of one step may have been cut short by its end
-    typical = (leg.end - leg.begin) / jnp.maximum(taken, 1)
-    upcoming = jnp.where(taken <= 1, jnp.maximum(2.0 * typical, leg.dt), typical)
-    return _left(jax.tree.map(lambda x: x[-1], solution.ys), log_q), jnp.where(ok, 0, jnp.where(capped, 1, 2)), upcoming
+    return _left(jax.tree.map(lambda x: x[-1], solution.ys), log_q), *outcome(solution, leg.begin, leg.end, leg.dt)
 
 
 def relaxation(law: Law, y: Coordinates) -> Any:
@@ -206,9 +201,6 @@ class Auto(NamedTuple):
     explicit: Any = diffrax.Dopri8()
     implicit: Any = diffrax.Kvaerno5()
 
-    def solver(self, held: bool) -> Any:
-        return self.implicit if held else self.explicit
-
 
 @jax.jit
 def _relaxations(law: Law, y: Coordinates) -> Any:
@@ -234,6 +226,7 @@ def _engine(population: Population, save: np.ndarray, solver: Any, tolerance: fl
     sizes = sum(np.sum(matrix**2, axis=(-2, -1)) for matrix in population.start.matrices) / population.start.depth
     t0 = 0.01 / (population.risk.pull * np.maximum(sizes, 1.0))
     law = population.law
+    explicit, implicit = (solver.explicit, _fitted(solver.implicit)) if isinstance(solver, Auto) else (_fitted(solver),) * 2
 
     def begin() -> State:
         size = population.size
@@ -252,17 +245,16 @@ def _engine(population: Population, save: np.ndarray, solver: Any, tolerance: fl
         if isinstance(solver, SciPy):
             moved, code, dt = _scipy_leg(law, ahead, solver, tolerance, cap)
         else:
-            fitted = _fitted(solver.solver(held) if isinstance(solver, Auto) else solver)
+            taken = implicit if held else explicit
             with jax.enable_x64(True):
-                moved, code, dt = _solve_many(law, jax.tree.map(jnp.asarray, ahead), fitted, jnp.asarray(tolerance), cap)
+                moved, code, dt = _solve_many(law, jax.tree.map(jnp.asarray, ahead), taken, jnp.asarray(tolerance), cap)
         good = (np.asarray(state["code"]) == 0) & (np.asarray(code) == 0)
-        kept = jax.tree.map(lambda new, old: np.where(good.reshape(-1, *(1,) * (np.ndim(old) - 1)), np.asarray(new), old), moved, y)
+        kept = pick(good, moved, y)
         codes = np.where(np.asarray(state["code"]) == 0, np.asarray(code), state["code"])
         return {**to_state(kept), "dt": np.asarray(dt), "code": codes, "now": np.asarray(until)}, until == target
 
     def read(state: State) -> Reading:
-        status = np.array(["ok", "step_cap", "solver_failed"], dtype="<U16")[np.asarray(state["code"])]
-        return population.read(from_state(state), status)
+        return population.read(from_state(state), STATUS_OF[np.asarray(state["code"])])
 
     return Engine(begin, advance, read, lambda state: population.layers(from_state(state)))
 

@@ -1,6 +1,5 @@
 """A linear network as its matrices: x -> W_N ... W_1 x with one output, one of them or a batch."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,11 +87,6 @@ class Layers:
         if not self.shape:
             raise ValueError("a single network has no batch to index")
         return Layers([matrix[index] for matrix in self.matrices])
-
-
-def stack(networks: Sequence[Layers]) -> Layers:
-    """Networks of the same shapes as one batch, (len(networks), ...)."""
-    return Layers([np.stack(matrices) for matrices in zip(*(one.matrices for one in networks), strict=True)])
 
 
 def unit_teacher(v: Any, dim: int) -> Array:

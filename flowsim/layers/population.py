@@ -11,13 +11,14 @@ import numpy as np
 from flowsim import arguments
 from flowsim.layers import observables
 from flowsim.layers.field import Coordinates, Law, law_of, narrow, observe
+from flowsim.layers.legs import pick
 from flowsim.layers.network import Layers, unit_teacher
 from flowsim.layers.recording import Reading, State
 from flowsim.layers.reduction import Reduced, reduce
-from flowsim.layers.run import OBSERVABLES
+from flowsim.layers.run import EMPIRICAL, OBSERVABLES, PER_PAIR
 from flowsim.problem import PopulationRisk
 
-POPULATION = tuple(name for name in OBSERVABLES if name not in ("empirical_risk", "empirical_error_rate", "smallest_margin"))
+POPULATION = tuple(name for name in OBSERVABLES if name not in EMPIRICAL)
 """What can be observed without samples."""
 
 DIGITS = 4.0
@@ -77,18 +78,15 @@ class Population:
         named = np.where(log_norm < SADDLE, "saddle", np.where(held, "floor", "ok"))
         left = ~np.isfinite(log_norm) & ~np.isneginf(log_norm) | (log_norm > LARGEST)
         named = np.where(left, "overflow", named)
-        observed = observables.observe(self.names, self.layers(y), self.start, self.risk, self.v) if self.names and not left.any() else {}
-        if self.names and not observed:
-            observed = self._without(y, left)
+        observed = self._observed(y, left) if self.names else {}
         return Reading(np.where(left, np.nan, log_norm), np.where(left, np.nan, s), np.where(sound, named, status), observed)
 
-    def _without(self, y: Coordinates, left: np.ndarray) -> Mapping[str, np.ndarray]:
+    def _observed(self, y: Coordinates, left: np.ndarray) -> Mapping[str, np.ndarray]:
         """Observables of the networks that have not left the double range; nan for the others."""
         # those others are given their start's matrices, which can be observed, and then nan
-        first = self.coordinates()
-        here = jax.tree.map(lambda now, then: np.where(left.reshape(-1, *(1,) * (np.ndim(now) - 1)), then, now), y, first)
+        here = pick(left, self.coordinates(), y) if left.any() else y
         observed = observables.observe(self.names, self.layers(here), self.start, self.risk, self.v)
-        return {name: np.where(left.reshape(-1, *(1,) * (values.ndim - 1)), np.nan, values) for name, values in observed.items()}
+        return {name: pick(left, np.full_like(values, np.nan), values) for name, values in observed.items()}
 
 
 @jax.jit
@@ -119,7 +117,7 @@ def prepare(risk: Any, start: Any, v: Any, observe: Sequence[str] | None) -> Pop
         raise ValueError(f"`observe` must be a sequence of names, but is {observe!r}")
     names = observables.DEFAULT if observe is None else tuple(arguments.one_of("observe", name, POPULATION) for name in observe)
     if start.depth == 1:
-        names = tuple(name for name in names if name not in ("imbalance", "imbalance_drift", "alignment"))
+        names = tuple(name for name in names if name not in PER_PAIR)
     teacher = unit_teacher(v, start.dim)
     flat = Layers([matrix.reshape(-1, *matrix.shape[-2:]) for matrix in start.matrices])
     return Population(risk, teacher, flat, law_of(risk), reduce(flat, teacher), names)

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from flowsim.dynamics.trajectory import STATUS as PLANE_STATUS
+from flowsim.dynamics.trajectory import message_of
 from flowsim.files import read_netcdf, write_whole
 from flowsim.layers.network import Layers
 from flowsim.problem import PopulationRisk
@@ -46,8 +47,10 @@ OBSERVABLES = {
 }
 """What can be recorded beside the predictor: name, and what it is."""
 
-_PER_LAYER = ("layer_norm", "spectral_norm")
-_PER_PAIR = ("imbalance", "imbalance_drift", "alignment")
+PER_LAYER = ("layer_norm", "spectral_norm")
+PER_PAIR = ("imbalance", "imbalance_drift", "alignment")
+EMPIRICAL = ("empirical_risk", "empirical_error_rate", "smallest_margin")
+"""Those with a number a layer, a pair of layers, and those that need samples."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +137,7 @@ class LayerRun:
     @property
     def stable_rank(self) -> Array:
         """|W_j|_F^2/|W_j|_2^2, (..., T, N); 1 where a layer has rank one. ValueError where the two norms were not observed."""
-        for name in _PER_LAYER:
+        for name in PER_LAYER:
             if name not in self.observed:
                 raise ValueError(f"the stable rank needs the observable {name!r}, which this run did not record")
         return (self.observed["layer_norm"] / self.observed["spectral_norm"]) ** 2
@@ -147,11 +150,7 @@ class LayerRun:
     @property
     def message(self) -> str:
         """One sentence for each status in the batch, with what to do about it."""
-        names, counts = np.unique(self.status, return_counts=True)
-        many = self.status.size > 1
-        return "; ".join(
-            f"{f'{n} of {self.status.size} runs: ' if many else ''}{STATUS[str(s)]}" for s, n in zip(names, counts, strict=True)
-        )
+        return message_of(self.status, STATUS)
 
     def require_ok(self) -> None:
         """RuntimeError with the message unless every run reached the last time.
@@ -234,7 +233,7 @@ class LayerRun:
             "teacher": ("input", self.v, {"units": "1", "long_name": "teacher v, of unit length"}),
         }
         for name, values in self.observed.items():
-            extra = ("layer",) if name in _PER_LAYER else ("pair",) if name in _PER_PAIR else ()
+            extra = ("layer",) if name in PER_LAYER else ("pair",) if name in PER_PAIR else ()
             data[name] = ((*batch, "record", *extra), values, {"units": "1", "long_name": OBSERVABLES[name]})
         for when, network in (("start", self.start), ("last", self.last)):
             for j, matrix in enumerate(network.matrices, start=1):

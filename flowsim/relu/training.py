@@ -16,7 +16,7 @@ import numpy as np
 import optax
 
 from flowsim import arguments
-from flowsim.dynamics import log_steps
+from flowsim.dynamics.descent import records_of
 from flowsim.dynamics.progress import Progress
 from flowsim.relu.images import Images
 from flowsim.relu.network import INITIAL, cross_entropy, error_rate, forward, log_product_norm, start
@@ -143,7 +143,7 @@ def train(
     )
     layers, hidden, drawn = _count("depth", depth), _count("width", width), _count("batch", batch)
     arguments.one_of("initial", initial, INITIAL)
-    record = _records(steps)
+    record = records_of(steps, RECORDS)
     sizes = [images.pixels, *[hidden] * (layers - 1), images.classes]
     first = [[start(sizes, int(seed), initial, float(scale)) for seed in origins] for scale in weight_scale]
     grid = (eta.size, weight_scale.size, origins.size)
@@ -207,13 +207,6 @@ def _count(name: str, value: Any) -> int:
     if number.ndim:
         raise ValueError(f"`{name}` must be one number, but has shape {number.shape}")
     return int(number)
-
-
-def _records(steps: Any) -> np.ndarray:
-    asked = arguments.whole("steps", steps, low=0)
-    if asked.ndim > 1:
-        raise ValueError(f"`steps` must be a number or one-dimensional, but has shape {asked.shape}")
-    return arguments.increasing("steps", asked) if asked.ndim else log_steps(int(asked), RECORDS)
 
 
 def _follow(run: ReluRun, images: Images, checkpoint: str | PathLike[str] | None, interval: float) -> ReluRun:

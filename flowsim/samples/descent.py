@@ -12,13 +12,14 @@ from jax import lax
 from flowsim import arguments
 from flowsim.dynamics.descent import records_of
 from flowsim.dynamics.trajectory import versions
+from flowsim.layers.legs import pick
 from flowsim.layers.network import Layers
 from flowsim.layers.recording import MINUTE, Engine, Reading, Setup, State, follow
 from flowsim.layers.run import LayerRun
 from flowsim.samples.chain import Matrices, end_to_end, layer_gradients
 from flowsim.samples.dataset import DataSet
 from flowsim.samples.empirical import gradient
-from flowsim.samples.networks import Networks, chosen, finite, matrices_of, named, on_data
+from flowsim.samples.networks import Networks, finite, matrices_of, named, on_data
 
 WORK_A_CALL = 1 << 28
 """Numbers touched in one call: about a second, so that Ctrl-C is heard."""
@@ -95,9 +96,9 @@ def _engine(data: DataSet, networks: Networks, eta: float, record: np.ndarray) -
         count = min(target - now, at_most)
         with jax.enable_x64(True):
             moved = _advance(points, np.asarray(eta), tuple(jnp.asarray(matrix) for matrix in before), np.asarray(count))
-            after = [np.asarray(matrix) for matrix in moved]
+            after = tuple(np.asarray(matrix) for matrix in moved)
         sound = np.asarray(state["sound"]) & finite(after)
-        return {**named(chosen(sound, after, before)), "sound": sound, "now": np.asarray(now + count)}, now + count == target
+        return {**named(pick(sound, after, before)), "sound": sound, "now": np.asarray(now + count)}, now + count == target
 
     def begin() -> State:
         state: State = {**named(networks.start.matrices), "sound": np.ones(networks.size, dtype=bool), "now": np.asarray(0)}

@@ -22,6 +22,7 @@ from flowsim import arguments
 from flowsim.dynamics import SciPy
 from flowsim.dynamics.flow import METHODS, Solver, check_solver, check_times
 from flowsim.dynamics.trajectory import versions
+from flowsim.layers.legs import STATUS_OF, outcome, pick
 from flowsim.layers.network import Layers
 from flowsim.layers.recording import MINUTE, Engine, Reading, Setup, State, follow
 from flowsim.layers.run import LayerRun
@@ -29,7 +30,7 @@ from flowsim.samples.chain import Matrices, end_to_end, layer_gradients
 from flowsim.samples.dataset import DataSet
 from flowsim.samples.empirical import gradient
 from flowsim.samples.max_margin import max_margin
-from flowsim.samples.networks import Networks, chosen, matrices_of, named, on_data
+from flowsim.samples.networks import Networks, matrices_of, named, on_data
 
 MAX_STEPS = 100_000
 SHORT = 3e4
@@ -75,14 +76,9 @@ def _solve(points: Any, leg: _Leg, solver: Any, tolerance: Any, scale: Any, max_
         adjoint=diffrax.ForwardMode(),
         throw=False,
     )
-    ok, capped = solution.result == diffrax.RESULTS.successful, solution.result == diffrax.RESULTS.max_steps_reached
-    taken = solution.stats["num_accepted_steps"]
-    # a leg of one step may have been cut short by its end
-    typical = (leg.end - leg.begin) / jnp.maximum(taken, 1)
-    upcoming = jnp.where(taken <= 1, jnp.maximum(2.0 * typical, leg.dt), typical)
     ys: Any = solution.ys
     last = tuple(matrix[-1] for matrix in ys)
-    return last, jnp.where(ok, 0, jnp.where(capped, 1, 2)), upcoming
+    return last, *outcome(solution, leg.begin, leg.end, leg.dt)
 
 
 @eqx.filter_jit
@@ -203,12 +199,12 @@ def _engine(data: DataSet, networks: Networks, save: np.ndarray, solver: Solver,
             after, found, dt = leg_of(legs)
         # a network that failed stays where it was
         good = (code == 0) & (np.asarray(found) == 0)
-        kept = chosen(good, [np.asarray(matrix) for matrix in after], before)
+        kept = pick(good, tuple(after), before)
         codes = np.where(code == 0, np.asarray(found), code)
         return {**named(kept), "dt": np.asarray(dt), "code": codes.astype(np.int64), "now": np.asarray(until)}
 
     def read(state: State) -> Reading:
-        return networks.read(state, np.array(["ok", "step_cap", "solver_failed"], dtype="<U16")[np.asarray(state["code"])])
+        return networks.read(state, STATUS_OF[np.asarray(state["code"])])
 
     return Engine(begin, lambda state, k: (move(state, float(save[k])), True), read, lambda state: Layers(list(matrices_of(state))))
 

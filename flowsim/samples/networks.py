@@ -10,14 +10,12 @@ from flowsim import arguments
 from flowsim.layers import observables
 from flowsim.layers.network import Layers
 from flowsim.layers.recording import Reading, State
-from flowsim.layers.run import OBSERVABLES
+from flowsim.layers.run import EMPIRICAL, OBSERVABLES, PER_LAYER, PER_PAIR
 from flowsim.problem import PopulationRisk
 from flowsim.samples.dataset import DataSet, check_data
 from flowsim.samples.empirical import EmpiricalRisk
 
-EMPIRICAL = ("empirical_risk", "empirical_error_rate", "smallest_margin")
-PAIRS = ("imbalance", "imbalance_drift", "alignment")
-OF_MATRICES = ("layer_norm", "spectral_norm", *PAIRS)
+OF_MATRICES = (*PER_LAYER, *PER_PAIR)
 DEFAULT = ("layer_norm", *EMPIRICAL)
 """Recorded beside norm and direction unless others are asked for; without a data set, what needs none of it."""
 
@@ -101,7 +99,7 @@ def prepare(start: Any, observe: Sequence[str] | None, problem: PopulationRisk, 
     if observe is not None:
         names = tuple(arguments.one_of("observe", name, known) for name in observe)
     if start.depth == 1:
-        names = tuple(name for name in names if name not in PAIRS)
+        names = tuple(name for name in names if name not in PER_PAIR)
     flat = Layers([matrix.reshape(-1, *matrix.shape[-2:]) for matrix in start.matrices])
     if not finite(flat.matrices).all():
         raise ValueError("`start` must have predictors within the double range, but the product of some of its matrices is not")
@@ -131,8 +129,3 @@ def finite(matrices: Sequence[np.ndarray]) -> np.ndarray:
         for matrix in matrices[-2::-1]:
             row = row @ matrix
     return np.logical_and.reduce([np.isfinite(matrix).all(axis=(-2, -1)) for matrix in (*matrices, row)])
-
-
-def chosen(good: np.ndarray, new: Sequence[np.ndarray], old: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """``new`` of the networks that are good, (B,), ``old`` of the others."""
-    return [np.where(good.reshape(-1, *(1,) * (np.ndim(b) - 1)), a, b) for a, b in zip(new, old, strict=True)]

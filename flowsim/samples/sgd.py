@@ -14,6 +14,7 @@ from jax import lax
 from flowsim import arguments
 from flowsim.dynamics.descent import records_of
 from flowsim.dynamics.trajectory import versions
+from flowsim.layers.legs import pick
 from flowsim.layers.network import Layers, unit_teacher
 from flowsim.layers.recording import MINUTE, Engine, Reading, Setup, State, follow
 from flowsim.layers.run import LayerRun
@@ -22,7 +23,7 @@ from flowsim.samples.batches import Batches, Drawn, Fresh, Source
 from flowsim.samples.chain import Matrices, end_to_end, layer_gradients
 from flowsim.samples.dataset import DataSet, law_and_noise
 from flowsim.samples.empirical import gradient
-from flowsim.samples.networks import Networks, chosen, finite, matrices_of, named, prepare
+from flowsim.samples.networks import Networks, finite, matrices_of, named, prepare
 
 
 class _Of:
@@ -165,10 +166,10 @@ def _engine(networks: Networks, batches: Batches, seeds: list[int], eta: float, 
                 points = jnp.asarray(batches.block(number, seed)) if count else jnp.zeros((1, 1, networks.start.dim))
                 one = (tuple(jnp.asarray(w[i]) for w in before), tuple(jnp.asarray(leaf[i]) for leaf in memory))
                 out.append(_advance(*one, points, np.asarray(eta), np.asarray(inside), np.asarray(inside + count), given, tree))
-        after = [np.stack([np.asarray(moved[0][j]) for moved in out]) for j in range(len(before))]
+        after = tuple(np.stack([np.asarray(moved[0][j]) for moved in out]) for j in range(len(before)))
         later = [np.stack([np.asarray(moved[1][j]) for moved in out]) for j in range(len(memory))]
         sound = np.asarray(state["sound"]) & finite(after)
-        return _state(chosen(sound, after, before), chosen(sound, later, memory), sound, now + count), now + count == target
+        return _state(pick(sound, after, before), pick(sound, later, memory), sound, now + count), now + count == target
 
     def begin() -> State:
         state: State = _state(networks.start.matrices, kept, np.ones(networks.size, dtype=bool), 0)

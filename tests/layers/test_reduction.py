@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import flowsim as fs
-from flowsim.layers.network import Layers, stack
+from flowsim.layers.network import Layers
 from flowsim.layers.reduction import Reduced, reduce
 
 EPS = float(np.finfo(float).eps)
@@ -208,7 +208,7 @@ def test_a_network_of_less_rank_than_its_batch_has_zeros_in_the_surplus() -> Non
 
 def test_a_network_is_reduced_alike_alone_and_in_a_batch() -> None:
     layers = normal([5, 12, 3])
-    together, alone = reduce(layers, TILTED), reduce(stack([layers[1]]), TILTED)
+    together, alone = reduce(layers, TILTED), reduce(layers[1:2], TILTED)
     assert np.array_equal(together.across[1], alone.across[0])
     assert np.array_equal(together.upper[0][1], alone.upper[0][0])
 
