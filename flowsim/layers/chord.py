@@ -54,7 +54,8 @@ class RelaxationChord(optimistix.AbstractRootFinder):
         _, pushed = jax.jvp(lambda x: fn(x, args)[0].unit, (y,), (of_rest,))
         change = left._replace(unit=state.inverse @ (left.unit - pushed))
         following = jax.tree.map(jnp.subtract, y, change)
-        relative = jax.tree.map(lambda dx, x: dx / (self.atol + self.rtol * jnp.abs(x)), change, following)
+        # of a whole array, for an entry that happens to be small is known only to the rounding of the others
+        relative = jax.tree.map(lambda dx, x: dx / (self.atol + self.rtol * rms(x)), change, following)
         return following, Iterates(state.inverse, self.norm(relative), state.size, state.count + 1), aux
 
     def terminate(self, fn: Any, y: Any, args: Any, options: Any, state: Iterates, tags: Any) -> tuple[Any, Any]:
@@ -69,6 +70,12 @@ class RelaxationChord(optimistix.AbstractRootFinder):
     def postprocess(self, fn: Any, y: Any, aux: Any, args: Any, options: Any, state: Iterates, tags: Any, result: Any) -> Any:
         """Nothing more."""
         return y, aux, {}
+
+
+def rms(x: Any) -> Any:
+    """Root mean square; nan where the squares overflow, for an infinite size would make any correction small."""
+    mean = jnp.mean(x * x)
+    return jnp.sqrt(jnp.where(jnp.isfinite(mean), mean, jnp.nan))
 
 
 def inverse(matrix: Any) -> Any:

@@ -55,6 +55,7 @@ def test_the_start_near_the_bound_on_the_angle_has_its_imbalance_at_half_a_right
     p = start.matrices[0] @ runs.teacher(3)
     u = p / np.linalg.norm(p)
     across = first @ u - u * (u @ first @ u)
+    np.testing.assert_allclose(values[[0, -1]], [-0.05, 0.05], rtol=0.05)
     assert np.linalg.norm(across) == pytest.approx((values[-1] - values[0]) / 2.0, rel=5e-3)
     assert all(np.abs(b).max() < 1e-15 for b in above)
 
@@ -95,6 +96,16 @@ def test_a_fitted_exponent_is_right_to_within_its_error(size: float) -> None:
     assert abs(found.value - 1.8) < found.error < 1e-2
     bare = -np.polyfit(np.log(TIME), _power_law(1.8, size), 1)[0]
     assert abs(found.value - 1.8) < 0.02 * abs(bare - 1.8)
+
+
+def test_the_error_of_an_exponent_covers_noise() -> None:
+    # three standard deviations of 200 draws of noise alone; what the corrections are moved by comes on top, so 1 is not reached
+    powers = [k / 3 for k in range(1, 6)]
+    noise = 1e-6 * np.random.default_rng(0).normal(size=(200, TIME.size))
+    found = [late_exponents.late_exponent(TIME, NORM, _power_law(1.8, 0.5) + one, powers) for one in noise]
+    shares = [abs(value - 1.8) / error for value, error in found]
+    assert max(shares) < 1.0
+    assert float(np.median(shares)) > 0.02
 
 
 def test_a_direction_that_passes_near_zero_tells_no_exponent() -> None:

@@ -170,20 +170,20 @@ def power(value: float, _: object = None) -> str:
 
 
 def short_names(names: Sequence[str]) -> list[str]:
-    """Names of cases without the parts between commas that all of them share; what is still long loses its middle, if no two then agree.
+    """Names of cases without the parts between commas that all of them share; what is still long loses its middle, or is numbered.
 
     >>> short_names(["circle, N = 3, from 1", "circle, N = 4, from 1"])
     ['N = 3', 'N = 4']
     """
     # no comma inside brackets ends a part
     parts = [re.split(r",\s+(?![^()]*\))", name) for name in names]
-    if len(names) > 1 and len({len(part) for part in parts}) == 1:
-        kept = [k for k in range(len(parts[0])) if len({part[k] for part in parts}) > 1]
-        parts = [[part[k] for k in kept] if kept else part for part in parts]
-    whole = [", ".join(part) for part in parts]
+    shared = set.intersection(*map(set, parts)) if len(names) > 1 else set()
+    whole = [", ".join([part for part in own if part not in shared] or own) for own in parts]
     half = NAME_LETTERS // 2 - 1
     short = [name if len(name) <= NAME_LETTERS else f"{name[:half]} … {name[-half:]}" for name in whole]
-    return short if len(set(short)) == len(set(whole)) else whole
+    if len(set(short)) < len(set(names)):
+        short = [f"({i}) {name if len(name) <= NAME_LETTERS - 5 else name[: NAME_LETTERS - 7] + ' …'}" for i, name in enumerate(whole, 1)]
+    return short
 
 
 def _letters(text: str) -> int:

@@ -127,7 +127,13 @@ def test_names_lose_what_they_share_and_stay_different():
     long = ["a" * 50 + end for end in "xy"]
     assert all(len(name) <= 41 and "…" in name for name in short_names(long))
     only_inside = ["a" * 30 + middle + "b" * 30 for middle in "xy"]
-    assert short_names(only_inside) == only_inside
+    assert short_names(only_inside) == [f"({i}) {'a' * 30}{middle}bb …" for i, middle in ((1, "x"), (2, "y"))]
+    # a part that only some of them have
+    ball = "Ball(dim=5, radius=2), N = 3"
+    more = [f"{ball}, 2c|w(0)| = 1, theta(0) = 2", f"{ball}, noise=0.1, 2c|w(0)| = 1, theta(0) = 2", f"{ball}, 2c|w(0)| = 5, theta(0) = 7"]
+    assert short_names(more)[::2] == ["2c|w(0)| = 1, theta(0) = 2", "2c|w(0)| = 5, theta(0) = 7"]
+    assert short_names(more)[1].startswith("noise=0.1, ")
+    assert max(map(len, short_names(more))) <= 41
 
 
 @pytest.mark.parametrize("name", PICTURES)
