@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from flowsim import present as present
     from flowsim import relu as relu
     from flowsim import samples as samples
+    from flowsim import sweeps as sweeps
     from flowsim import theory as theory
     from flowsim.claims import check as check
     from flowsim.claims import measure_rate as measure_rate
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from flowsim.problem import Start as Start
     from flowsim.problem import StudentT as StudentT
     from flowsim.problem import log_times as log_times
+    from flowsim.sweeps import Sweep as Sweep
     from flowsim.sweeps import regime_map as regime_map
 
 __version__ = "0.4.0"
@@ -44,9 +46,9 @@ _ROOMS = {
     "dynamics": "Schedule SciPy Trajectory compare gap_order gradient_descent gradient_flow load modified_flow",
     "layers": "LayerRun Layers layer_descent layer_flow",
     "claims": "check measure_rate",
-    "sweeps": "regime_map",
+    "sweeps": "Sweep regime_map",
 }
-_PUBLIC_ROOMS = ("layers", "present", "relu", "samples", "theory")
+_PUBLIC_ROOMS = ("layers", "present", "relu", "samples", "sweeps", "theory")
 _HOME = {name: room for room, names in _ROOMS.items() for name in names.split()}
 
 __all__ = [
@@ -64,6 +66,7 @@ __all__ = [
     "Sphere",
     "Start",
     "StudentT",
+    "Sweep",
     "Trajectory",
     "check",
     "compare",
@@ -81,6 +84,7 @@ __all__ = [
     "regime_map",
     "relu",
     "samples",
+    "sweeps",
     "theory",
 ]
 

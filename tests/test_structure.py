@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "layers": {"arguments", "files", "problem", "dynamics", "theory"},
     "samples": {"arguments", "files", "problem", "dynamics", "theory", "layers"},
     "relu": {"arguments", "files", "dynamics"},
-    "sweeps": {"arguments", "files", "problem", "dynamics", "theory"},
+    "sweeps": {"arguments", "files", "problem", "dynamics", "theory", "layers"},
     "claims": {"arguments", "problem", "dynamics", "theory", "layers", "samples", "relu", "sweeps"},
     "present": {"arguments", "files", "problem", "dynamics", "theory", "layers", "samples", "relu", "sweeps", "claims"},
 }
@@ -34,8 +34,8 @@ PUBLIC = {
     *("Ball", "Gaussian", "Laplace", "Law", "PopulationRisk", "Profile", "Radial", "Sphere", "Start", "StudentT", "log_times"),
     *("Schedule", "SciPy", "Trajectory", "compare", "gap_order", "gradient_descent", "gradient_flow", "load", "modified_flow"),
     *("LayerRun", "Layers", "layer_descent", "layer_flow"),
-    *("check", "measure_rate", "regime_map"),
-    *("layers", "present", "relu", "samples", "theory"),
+    *("Sweep", "check", "measure_rate", "regime_map"),
+    *("layers", "present", "relu", "samples", "sweeps", "theory"),
 }
 
 

@@ -52,43 +52,24 @@ class NetworkOptions:
         from flowsim import arguments
         from flowsim import layers as room
 
-        known = {name.replace("_", "-"): name for name in (*room.STARTS, *(name.replace("-", "_") for name in _OWN))}
-        chosen = arguments.one_of("start", self.start.replace("_", "-"), known)
-        own, what = _OWN.get(chosen, ()), f"the start {chosen!r}"
+        known = {name.replace("_", "-"): name for name in room.OPTIONS}
+        chosen = known[arguments.one_of("start", self.start.replace("_", "-"), known)]
+        takes, what = room.OPTIONS[chosen], f"the start {self.start!r}"
+        # a start that has an angle can be given as a vector
+        own = [*("start_scale" if name == "scale" else name for name in takes), *(("w",) if "angle" in takes else ())]
         given = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("start", "v")}
         refuse(what, own, **{name: value for name, value in given.items() if name not in own})
-        options: dict[str, Any] = {"depth": depth, "width": width}
         if chosen == "identity":
             refuse(f"{what}, in which nothing is drawn", seed=seed, seeds=seeds)
-        else:
-            first = int(arguments.whole("seed", 0 if seed is None else seed, low=0))
-            options["seeds"] = first if seeds is None else range(first, first + int(arguments.whole("seeds", seeds, low=1)))
-        if "w" in own:
-            return getattr(room, known[chosen])(self._predictor(dim), **options)
-        numbers = {"norm": self.norm, "scale": self.start_scale}
-        return getattr(room, known[chosen])(dim, **options, **{name: value for name, value in numbers.items() if value is not None})
-
-    def _predictor(self, dim: int) -> Any:
-        """w(0), (dim,): as given, or in the plane of the first two axes."""
-        import numpy as np
-
-        begin = StartOptions(norm=self.norm, angle=self.angle, w=self.w, v=self.v).start(dim)
+        first = int(arguments.whole("seed", 0 if seed is None else seed, low=0))
+        chosen_seeds = first if seeds is None else range(first, first + int(arguments.whole("seeds", seeds, low=1)))
         if self.w is not None:
-            return np.array(self.w)
-        norm, angle = float(begin.norm), float(begin.angle)
-        w = np.zeros(dim)
-        # pi in doubles is not on the ray
-        w[:2] = norm * np.cos(angle), 0.0 if angle == np.pi else norm * np.sin(angle)
-        return w
-
-
-_OWN = {
-    **dict.fromkeys(("gaussian", "orthogonal", "identity"), ("start_scale",)),
-    "balanced": ("norm", "angle", "w"),
-    "balanced-rank-one": ("norm",),
-    "unit-vectors": ("angle", "w"),
-}
-"""The options of a start beside depth, width and seeds; other starts have none."""
+            # what goes with it is checked there
+            StartOptions(norm=self.norm, angle=self.angle, w=self.w, v=self.v).start(dim)
+            return getattr(room, chosen)(self.w, depth=depth, width=width, seeds=chosen_seeds)
+        options = {"scale": self.start_scale, "norm": self.norm, "angle": self.angle}
+        given_options = {name: value for name, value in options.items() if value is not None}
+        return room.start_by_name(chosen, dim, depth, width, chosen_seeds, **given_options)
 
 
 def layers(

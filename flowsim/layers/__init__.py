@@ -5,6 +5,7 @@ from flowsim.layers.flow import layer_flow
 from flowsim.layers.network import Layers
 from flowsim.layers.run import OBSERVABLES, STATUS, LayerRun, load_layers
 from flowsim.layers.starts import (
+    OPTIONS,
     STARTS,
     balanced,
     balanced_rank_one,
@@ -13,12 +14,14 @@ from flowsim.layers.starts import (
     identity,
     orthogonal,
     pytorch_default,
+    start_by_name,
     unit_vectors,
     xavier,
 )
 
 __all__ = [
     "OBSERVABLES",
+    "OPTIONS",
     "STARTS",
     "STATUS",
     "LayerRun",
@@ -33,6 +36,7 @@ __all__ = [
     "load_layers",
     "orthogonal",
     "pytorch_default",
+    "start_by_name",
     "unit_vectors",
     "xavier",
 ]

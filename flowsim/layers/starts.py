@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from flowsim import arguments
 from flowsim.layers.network import DEEPEST, Layers
+from flowsim.problem import Start
 
 Array = Float[np.ndarray, "..."]
 
@@ -193,6 +194,46 @@ STARTS: Mapping[str, Callable[..., Layers]] = MappingProxyType(
     }
 )
 """The starts that dim, depth, width and seeds suffice for, by name."""
+
+OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        **{name: () for name in STARTS},
+        **dict.fromkeys(("gaussian", "orthogonal", "identity"), ("scale",)),
+        "balanced": ("norm", "angle"),
+        "balanced_rank_one": ("norm",),
+        "unit_vectors": ("angle",),
+    }
+)
+"""All starts by name, and what each takes beside dim, depth, width and seeds."""
+
+
+def start_by_name(name: str, dim: int, depth: int, width: Any = 1, seeds: Any = 0, **options: float) -> Layers:
+    """The start of this name in `OPTIONS`; those from a predictor take its ``norm`` and its ``angle`` to the first axis, the teacher.
+
+    name: "gaussian", "orthogonal", "xavier", "he", "pytorch_default", "identity", "balanced", "balanced_rank_one" or "unit_vectors".
+    dim, depth, width, seeds: as in `gaussian`; identity is the same for every seed.
+    options: scale, norm (default 1) and angle (default 1.5), of the starts that have them; ValueError where one does not belong.
+
+    >>> import flowsim as fs
+    >>> network = fs.layers.start_by_name("balanced", dim=2, depth=2, width=3, seeds=[0, 1], norm=2.0, angle=0.0)
+    >>> network.end_to_end.round(12).tolist()
+    [[2.0, 0.0], [2.0, 0.0]]
+    """
+    own = OPTIONS[arguments.one_of("start", name, OPTIONS)]
+    for option in options:
+        if option not in own:
+            raise ValueError(f"`{option}` does not belong to the start {name!r}, which takes {', '.join(own) or 'none'}")
+    if name == "identity":
+        shape = np.shape(arguments.whole("seeds", seeds, low=0))
+        return Layers([np.broadcast_to(matrix, (*shape, *matrix.shape)) for matrix in identity(dim, depth, width, **options).matrices])
+    if name in STARTS:
+        return STARTS[name](dim, depth, width, seeds=seeds, **options)
+    begin = Start(options.get("norm", 1.0), options.get("angle", 1.5))
+    w = np.zeros(_number("dim", dim, 2, None))
+    # the double nearest to pi is the ray
+    w[:2] = begin.norm * np.cos(begin.angle), 0.0 if begin.log_tan_half_angle == np.inf else begin.norm * np.sin(begin.angle)
+    make: Callable[..., Layers] = balanced if name == "balanced" else unit_vectors
+    return make(w, depth, width, seeds)
 
 
 def _asked(dim: Any, depth: Any, width: Any, seeds: Any) -> tuple[list[tuple[int, int]], np.ndarray]:

@@ -87,13 +87,10 @@ def regime_map(
     begin = Start(1.0, 1.5) if start is None else start
     if not isinstance(begin, Start) or begin.shape:
         raise ValueError(f"`start` must be one flowsim.Start, but is {start!r}")
-    cells = _Cells.of(axis, values, sizes, begin, layers)
-    judged = _Judged.nothing(cells)
-    try:
-        for first in range(0, sizes.size * values.size, _BLOCK):
-            _judge(risk, cells, np.arange(first, min(first + _BLOCK, sizes.size * values.size)), count, judged)
-    except KeyboardInterrupt:
-        pass
+    rows = {"norm": float(begin.norm), "angle": float(begin.angle), "depth": float(layers)}
+    columns = {name: np.full(values.size, number) for name, number in rows.items()} | {axis: values}
+    norm, angle, deep = (np.repeat(columns[name], sizes.size) for name in ("norm", "angle", "depth"))
+    judged = classify(risk, norm, angle, np.tile(sizes, values.size), deep.astype(np.int64), count)
     config = {
         "function": "regime_map",
         "close": CLOSE,
@@ -104,7 +101,7 @@ def regime_map(
         "versions": versions(),
     }
     shape = (values.size, sizes.size)
-    measured = {name: getattr(judged, name).reshape(shape) for name in ("code", *MEASURED)}
+    measured = {name: values.reshape(shape) for name, values in judged.items()}
     return RegimeMap(axis, values, sizes, risk=risk, start=begin, depth=layers, steps=count, config=config, **measured)
 
 
@@ -131,9 +128,23 @@ def _single(name: str, value: np.ndarray) -> np.ndarray:
     return value
 
 
+def classify(
+    risk: PopulationRisk, norm: np.ndarray, angle: np.ndarray, step_size: np.ndarray, depth: np.ndarray, steps: int
+) -> dict[str, np.ndarray]:
+    """``code`` and what it rests on, `MEASURED`, of n descents, (n,) each: the work behind `regime_map`, whose checks it leaves out."""
+    cells = _Cells.of(norm, angle, step_size, depth)
+    judged = _Judged.nothing(cells)
+    try:
+        for first in range(0, step_size.size, _BLOCK):
+            _judge(risk, cells, np.arange(first, min(first + _BLOCK, step_size.size)), steps, judged)
+    except KeyboardInterrupt:
+        pass
+    return {name: getattr(judged, name) for name in ("code", *MEASURED)}
+
+
 @dataclass(frozen=True)
 class _Cells:
-    """One entry a cell, (M E,): row of the axis, eta, and where it starts; the rows themselves, (M,)."""
+    """One entry a cell, (n,): its row and eta; where the runs of a row start, (M,)."""
 
     row: np.ndarray
     eta: np.ndarray
@@ -142,11 +153,9 @@ class _Cells:
     depth: np.ndarray
 
     @classmethod
-    def of(cls, axis: str, values: np.ndarray, sizes: np.ndarray, start: Start, depth: int) -> "_Cells":
-        rows = {"norm": float(start.norm), "angle": float(start.angle), "depth": float(depth)}
-        columns = {name: np.full(values.size, number) for name, number in rows.items()} | {axis: values}
-        row = np.repeat(np.arange(values.size), sizes.size)
-        return cls(row, np.tile(sizes, values.size), columns["norm"], columns["angle"], columns["depth"].astype(np.int64))
+    def of(cls, norm: np.ndarray, angle: np.ndarray, step_size: np.ndarray, depth: np.ndarray) -> "_Cells":
+        rows, row = np.unique(np.column_stack([norm, angle, depth]), axis=0, return_inverse=True)
+        return cls(row.reshape(-1), step_size, rows[:, 0], rows[:, 1], rows[:, 2].astype(np.int64))
 
     def descend(self, risk: PopulationRisk, which: np.ndarray, steps: np.ndarray, **options: Any) -> Trajectory:
         row = self.row[which]
@@ -162,7 +171,7 @@ class _Cells:
 
 @dataclass
 class _Judged:
-    """The cells' classes and what they rest on, (M E,)."""
+    """The cells' classes and what they rest on, (n,)."""
 
     code: np.ndarray
     first_burst: np.ndarray

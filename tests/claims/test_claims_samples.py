@@ -173,6 +173,12 @@ def test_the_time_of_half_the_risk_and_its_error() -> None:
             margins.half_time(times[1:], np.full((3, 7), wrong) * np.log(times[1:]))
 
 
+def test_the_order_of_the_margins_time_is_the_planes() -> None:
+    finding = judge(CLAIMS["sample-margin-crossover"], Setting(laws=fs.Gaussian(3))).finding
+    assert finding.verdict == "outside"
+    assert "speaks of the plane" in finding.measured
+
+
 # --- separators ---
 
 

@@ -11,7 +11,7 @@ from flowsim.claims.claim import Claim, Control, Finding, as_formal, finding_of_
 from flowsim.claims.picture import Sketch
 from flowsim.claims.samples.chance import allowed, require_finite_density, slope
 from flowsim.claims.samples.directions import teacher
-from flowsim.claims.settings import Setting, risk_of
+from flowsim.claims.settings import OutOfScope, Setting, risk_of
 from flowsim.claims.units import unit_norm
 from flowsim.layers import balanced
 from flowsim.problem import Law, PopulationRisk, Sphere
@@ -91,6 +91,8 @@ def _measure(setting: Setting, theory: Theory) -> Finding:
     limit, next_order = allowed(len(risks) * len(depths)), NEXT_ORDER / sizes[0] / np.log(sizes[-1] / sizes[0])
     for place, risk in enumerate(risks):
         require_finite_density(risk)
+        if risk.law.dim > 2:
+            raise OutOfScope("speaks of the plane: beyond, d - 1 angles fit the samples, and the order is of a norm some d - 1 times less")
         for depth in depths:
             found = [felt(risk.law, depth, n, sets, setting.seed, place) for n, sets in counts.items()]
             ahead = [theory(risk, n, depth) for n in counts]

@@ -1,0 +1,187 @@
+"""Flows and descents of balanced layers, in the plane of w and v."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from flowsim import arguments
+from flowsim.dynamics import SOLVERS, gradient_descent, gradient_flow
+from flowsim.dynamics.descent import log_steps, records_of
+from flowsim.dynamics.flow import MAX_STEPS, check_times
+from flowsim.problem import log_times
+from flowsim.sweeps.kinds.kind import EXPONENTS, Argument, Columns, Kind, Part, Quantity, Wanted, exponents, late_records
+from flowsim.sweeps.kinds.problem import LAW, START, risk_of, start_of
+from flowsim.theory.rates import DEEPEST
+
+RECORDS = 100
+
+PATH = {
+    "log_norm": Quantity("log |w|, w the end-to-end predictor"),
+    "norm": Quantity("|w|"),
+    "log_tan_half_angle": Quantity("log tan(theta/2), theta the angle between w and v"),
+    "angle": Quantity("angle theta between w and v", "rad"),
+    "one_minus_cos": Quantity("1 - cos(theta)"),
+    "risk": Quantity("population risk"),
+    "error_rate": Quantity("probability of a wrong sign"),
+}
+"""What a run of any kind records."""
+
+_DESCENT = {
+    "side": Quantity("sign of the part of w across v"),
+    "sharpness": Quantity("sharpness sigma: a step multiplies the part of w across v by 1 - sigma"),
+    "log_layer": Quantity("log |a|, a the size of layers 2 to N"),
+    "norm_error": Quantity("estimated relative error of |w|"),
+    "direction_error": Quantity("estimated error of log tan(theta/2), relative to the larger of its size and 1"),
+}
+
+_COUNTS = {
+    "first_burst": Quantity("first step at which the growing direction error turns the norm down; -1 for none", kind="int"),
+    "exact_steps": Quantity("steps taken one by one", kind="int"),
+    "covered_steps": Quantity("steps covered by the modified field", kind="int"),
+}
+
+FLOW_TIMES = (
+    Argument("time_first", "number", 1e-2, "first time recorded", low=0.0, strict=True),
+    Argument("time_last", "number", 1e4, "last time recorded", low=0.0, strict=True),
+    Argument("records", "whole", RECORDS, "number of records", low=2),
+)
+STEPS = (
+    Argument("steps", "whole", 10_000, "number of steps", low=0),
+    Argument("records", "whole", RECORDS, "number of records", low=2),
+)
+
+
+def depth(rank: int = 7, batched: bool = True) -> Argument:
+    return Argument("depth", "whole", 1, "number of layers N", low=1, high=DEEPEST, rank=rank, batched=batched)
+
+
+STEP_SIZE = Argument("step_size", "number", 0.1, "step size eta", low=0.0, strict=True, rank=4, batched=True)
+
+# in the plane a batch may hold several laws
+_LAWS = tuple(replace(argument, batched=True) for argument in LAW)
+
+
+def flow_records(fixed: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The times: listed, or evenly spaced in log t."""
+    if "times" in fixed:
+        return {"time": check_times(fixed["times"])}
+    return {"time": log_times(fixed["time_first"], fixed["time_last"], fixed["records"])}
+
+
+def step_records(fixed: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The steps: listed, or evenly spaced in log k."""
+    steps = fixed["steps"]
+    return {"step": records_of(steps) if np.ndim(steps) else log_steps(int(steps), int(fixed["records"]))}
+
+
+def last_of(series: np.ndarray) -> np.ndarray:
+    """At the last record."""
+    return series[:, -1]
+
+
+def _risks(common: Mapping[str, Any], columns: Columns, count: int) -> Any:
+    """A risk for each element, one object for each problem that differs."""
+    names = [argument.name for argument in LAW]
+    known: dict[tuple[Any, ...], Any] = {}
+    rows = list(zip(*(columns[name].tolist() if name in columns else [common[name]] * count for name in names), strict=True))
+    for row in dict.fromkeys(rows):
+        known[row] = risk_of(dict(zip(names, row, strict=True)))
+    return next(iter(known.values())) if len(known) == 1 else [known[row] for row in rows]
+
+
+def _flow(common: Mapping[str, Any], columns: Columns, wanted: Wanted, records: Mapping[str, np.ndarray]) -> Part:
+    count = columns["norm"].size
+    run = gradient_flow(
+        _risks(common, columns, count),
+        start_of(columns),
+        records["time"],
+        columns["depth"],
+        common["solver"],
+        common["rtol"],
+        common["max_steps"],
+    )
+    numbers = exponents(run, run.time, wanted.numbers)
+    if "solver_steps" in wanted.numbers:
+        numbers["solver_steps"] = np.asarray(run.config["solver_steps"])
+    return Part(run.status, {name: getattr(run, name) for name in wanted.series}, numbers)
+
+
+def _descent(common: Mapping[str, Any], columns: Columns, wanted: Wanted, records: Mapping[str, np.ndarray]) -> Part:
+    count = columns["norm"].size
+    automatic = common["method"] == "auto"
+    run = gradient_descent(
+        _risks(common, columns, count),
+        start_of(columns),
+        columns["step_size"],
+        records["step"],
+        columns["depth"],
+        common["method"],
+        common["max_exact_steps"],
+        common["stop_at_burst"],
+        # a shadow is followed only for who wants to know what it tells
+        automatic and bool({"norm_error", "direction_error"} & set(wanted.series)),
+    )
+    assert run.coverage is not None
+    numbers = exponents(run, run.time, wanted.numbers)
+    numbers |= {name: getattr(run.coverage, name) for name in _COUNTS if name in wanted.numbers}
+    if "peak_sharpness" in wanted.numbers:
+        numbers["peak_sharpness"] = np.fmax.reduce(run.sharpness, axis=1)
+    holder = {name: run.coverage if name in ("norm_error", "direction_error") else run for name in wanted.series}
+    return Part(run.status, {name: getattr(holder[name], name) for name in wanted.series}, numbers)
+
+
+def prepare_records(records: Mapping[str, np.ndarray], wanted: Wanted) -> None:
+    """ValueError where exponents are wanted of too few records."""
+    if any(name in EXPONENTS for name in wanted.numbers):
+        late_records(next(iter(records.values())).astype(float))
+
+
+FLOW = Kind(
+    "flow",
+    "gradient flow of balanced layers",
+    (
+        *_LAWS,
+        *START,
+        depth(),
+        Argument("solver", "name", None, "solver", names=tuple(SOLVERS)),
+        Argument("rtol", "number", 1e-10, "relative accuracy aimed at", low=1e-12, high=1e-3),
+        Argument("max_steps", "whole", MAX_STEPS, "most steps of the solver", low=1),
+        *FLOW_TIMES,
+    ),
+    ("times",),
+    PATH,
+    {**EXPONENTS, "solver_steps": Quantity("steps of the solver", kind="int")},
+    flow_records,
+    _flow,
+    lambda values: _prepare(values),
+)
+
+DESCENT = Kind(
+    "descent",
+    "gradient descent of balanced layers",
+    (
+        *_LAWS,
+        *START,
+        STEP_SIZE,
+        depth(),
+        Argument("method", "name", "auto", "how steps are taken", names=("auto", "exact")),
+        Argument("max_exact_steps", "whole", None, "most steps taken one by one", low=0),
+        Argument("stop_at_burst", "flag", False, "whether a run ends at its first burst"),
+        *STEPS,
+    ),
+    ("steps",),
+    {**PATH, **_DESCENT},
+    {**EXPONENTS, **_COUNTS, "peak_sharpness": Quantity("largest recorded sharpness sigma")},
+    step_records,
+    _descent,
+    lambda values: _prepare(values),
+)
+
+
+def _prepare(values: Mapping[str, Any]) -> None:
+    risk_of(values)
+    if values.get("method") == "exact" and (values["max_exact_steps"] is not None or values["stop_at_burst"]):
+        raise ValueError("`max_exact_steps` and `stop_at_burst` belong to the method 'auto'")
+    arguments.real("norm", values["norm"], low=0.0, strict=True)
