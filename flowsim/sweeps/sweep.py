@@ -22,7 +22,7 @@ MEMORY_MIB = 512
 COPIES = 24
 """Arrays of one number a record that a run holds while it is under way; measured in benchmarks/sweeps.py."""
 MOST_ELEMENTS = 8192
-FEWEST_ELEMENTS = 512
+FEWEST_ELEMENTS = 4096
 PARTS = 32
 """In how many chunks a sweep is cut at least, if they are not too small for that."""
 RECORD_DIM = "record"
