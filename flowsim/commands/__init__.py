@@ -8,5 +8,6 @@ from flowsim.commands.plot import plot
 from flowsim.commands.relu import relu
 from flowsim.commands.runs import compare, descend, flow
 from flowsim.commands.sgd import sgd
+from flowsim.commands.sweep import sweep
 
-__all__ = ["check", "compare", "descend", "flow", "info", "layers", "plot", "regimes", "relu", "sgd"]
+__all__ = ["check", "compare", "descend", "flow", "info", "layers", "plot", "regimes", "relu", "sgd", "sweep"]

@@ -197,7 +197,7 @@ STARTS: Mapping[str, Callable[..., Layers]] = MappingProxyType(
 
 OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        **{name: () for name in STARTS},
+        **dict.fromkeys(STARTS, ()),
         **dict.fromkeys(("gaussian", "orthogonal", "identity"), ("scale",)),
         "balanced": ("norm", "angle"),
         "balanced_rank_one": ("norm",),

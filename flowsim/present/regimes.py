@@ -1,11 +1,12 @@
 """A regime map as a picture: each cell in the colour of its class, with the boundaries that theory predicts drawn over them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -32,10 +33,23 @@ COLOURS = {
 }
 
 SYMBOLS = {
+    "step_size": r"step size  $\eta$",
     "angle": r"starting angle  $\theta(0)$",
     "norm": r"starting norm  $r(0)$",
     "depth": r"depth  $N$",
+    "law": r"law of $x$",
+    "dim": r"dimension  $d$",
+    "scale": r"scale of the law of $x$",
+    "radius": r"radius of the law of $x$",
+    "df": r"degrees of freedom  $\nu$",
+    "label_noise": r"label noise  $\epsilon$",
+    "start": "kind of start",
+    "start_scale": "scale of the start",
+    "width": "width of the hidden layers",
+    "seed": "seed of the start",
+    "steps": r"number of steps  $K$",
 }
+"""Names of what is varied, for axes."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +121,7 @@ def plot_regimes(chart: RegimeMap, ax: Axes | None = None, theory: bool = True) 
     >>> fs.present.plot_regimes(chart).get_xlabel()
     'step size  $\\eta$'
     """
-    return _plot(chart, ax, _predicted(chart) if theory else [])
+    return _plot(chart, ax, predicted(chart) if theory else [])
 
 
 def _plot(chart: RegimeMap, ax: Axes | None, boundaries: Boundaries) -> Axes:
@@ -116,7 +130,7 @@ def _plot(chart: RegimeMap, ax: Axes | None, boundaries: Boundaries) -> Axes:
         ax.grid(False)
         colours = ListedColormap([COLOURS[name] for name in CLASSES])
         classes = BoundaryNorm(np.arange(len(CLASSES) + 1) - 0.5, len(CLASSES))
-        etas = np.exp(_edges(np.log(chart.step_sizes)))
+        etas = np.exp(cell_edges(np.log(chart.step_sizes)))
         ax.set_xscale("log")
         rows = _row_edges(chart)
         # one image in a PDF too, not a path for each cell
@@ -124,8 +138,8 @@ def _plot(chart: RegimeMap, ax: Axes | None, boundaries: Boundaries) -> Axes:
         ax.set_xlim(etas[0], etas[-1])
         ax.set_ylim(rows[0], rows[-1])
         for boundary, sizes in boundaries:
-            _draw(ax, chart, rows, sizes, boundary.dashes)
-        ax.set_xlabel(r"step size  $\eta$")
+            draw_boundary(ax, chart, rows, sizes, boundary.dashes)
+        ax.set_xlabel(SYMBOLS["step_size"])
         ax.set_ylabel(SYMBOLS[chart.axis])
         _ticks(chart, ax)
         return ax
@@ -151,19 +165,23 @@ def regime_figure(
         wide, count = current_page().wide, len(several)
         given, figure = figure, make_figure(figure, (3.4 if count == 1 else 2.9) if wide else 2.4 * count + 0.3)
         axes = figure.subplots(*((1, count) if wide else (count, 1)), squeeze=False).ravel()
-        predicted = [_predicted(chart) if theory else [] for chart in several]
-        for chart, ax, boundaries in zip(several, axes, predicted, strict=True):
+        known = [predicted(chart) if theory else [] for chart in several]
+        for chart, ax, boundaries in zip(several, axes, known, strict=True):
             _plot(chart, ax, boundaries)
             ax.set_title(_title(chart))
         present = [name for name in CLASSES if any(name in chart.shares for chart in several)]
         handles: list[Any] = [Patch(facecolor=COLOURS[name], edgecolor="0.3", linewidth=0.4) for name in present]
         names = [CLASSES[name] for name in present]
-        drawn = {boundary.label for boundaries in predicted for boundary, _ in boundaries}
-        lines = [boundary for boundary in BOUNDARIES if boundary.label in drawn]
-        handles += [Line2D([], [], color="black", linewidth=1.1, linestyle=boundary.dashes) for boundary in lines]
-        names += [boundary.label for boundary in lines]
-        legend_above(figure, handles, names, grow=given is None)
+        lines, labels = boundary_entries([boundary for boundaries in known for boundary, _ in boundaries])
+        legend_above(figure, handles + lines, names + labels, grow=given is None)
     return figure
+
+
+def boundary_entries(drawn: Iterable[Boundary]) -> tuple[list[Any], list[str]]:
+    """Handles and names for a legend of the boundaries drawn, each once."""
+    labels = {boundary.label for boundary in drawn}
+    lines = [boundary for boundary in BOUNDARIES if boundary.label in labels]
+    return [Line2D([], [], color="black", linewidth=1.1, linestyle=line.dashes) for line in lines], [line.label for line in lines]
 
 
 def _title(chart: RegimeMap) -> str:
@@ -174,7 +192,7 @@ def _title(chart: RegimeMap) -> str:
     return ", ".join([*(text for axis, text in fixed.items() if axis != chart.axis), f"$K={steps}$"])
 
 
-def _edges(centres: np.ndarray) -> np.ndarray:
+def cell_edges(centres: np.ndarray) -> np.ndarray:
     """Halfway between neighbours, and as far beyond the first and the last."""
     if centres.size == 1:
         return centres[0] + np.array([-0.5, 0.5])
@@ -184,12 +202,12 @@ def _edges(centres: np.ndarray) -> np.ndarray:
 
 def _row_edges(chart: RegimeMap) -> np.ndarray:
     if chart.axis == "norm":
-        return np.exp(_edges(np.log(chart.values)))
-    edges = _edges(chart.values)
+        return np.exp(cell_edges(np.log(chart.values)))
+    edges = cell_edges(chart.values)
     return np.clip(edges, 0.0, np.pi) if chart.axis == "angle" else edges
 
 
-def _predicted(chart: RegimeMap) -> Boundaries:
+def predicted(chart: RegimeMap) -> Boundaries:
     """Each boundary with its step size in every row, if any of them lies within the map."""
     rows = {"norm": np.full(chart.values.size, float(chart.start.norm)), "depth": np.full(chart.values.size, float(chart.depth))}
     rows |= {chart.axis: chart.values}
@@ -207,7 +225,7 @@ def _predicted(chart: RegimeMap) -> Boundaries:
     return out
 
 
-def _draw(ax: Axes, chart: RegimeMap, rows: np.ndarray, sizes: np.ndarray, dashes: Any) -> None:
+def draw_boundary(ax: Axes, chart: RegimeMap, rows: np.ndarray, sizes: np.ndarray, dashes: Any) -> None:
     """Through the middle of the rows, up and down across a row that stands alone or where rows are whole depths."""
     if chart.axis == "depth" or np.isfinite(sizes).sum() == 1:
         y, x = np.repeat(rows, 2)[1:-1], np.repeat(sizes, 2)
@@ -227,6 +245,11 @@ def _ticks(chart: RegimeMap, ax: Axes) -> None:
     elif chart.axis == "depth":
         ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     else:
-        ax.yaxis.set_major_locator(FixedLocator([i * np.pi / 4 for i in range(5)]))
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: _QUARTERS[round(4 * y / np.pi)]))
+        quarter_ticks(ax.yaxis)
     ax.yaxis.set_minor_locator(NullLocator())
+
+
+def quarter_ticks(axis: Axis) -> None:
+    """Of an axis of angles from 0 to pi."""
+    axis.set_major_locator(FixedLocator([i * np.pi / 4 for i in range(5)]))
+    axis.set_major_formatter(FuncFormatter(lambda angle, _: _QUARTERS[round(4 * angle / np.pi)]))

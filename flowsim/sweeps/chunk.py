@@ -35,7 +35,7 @@ def _run(
     sweep: Sweep, kind: Kind, common: Mapping[str, Any], columns: Mapping[str, np.ndarray], members: np.ndarray, out: dict[str, np.ndarray]
 ) -> None:
     """These elements as one batch, or halves of it."""
-    wanted = Wanted(tuple(dict.fromkeys((*sweep.series, *sweep.final))), sweep.numbers)
+    wanted = Wanted(tuple(dict.fromkeys((*sweep.series, *sweep.final))), tuple(sweep.numbers))
     batch = {
         argument.name: columns[argument.name][members] if argument.name in columns else _repeated(common[argument.name], members.size)
         for argument in kind.arguments

@@ -1,14 +1,15 @@
 """How a sweep is cut: boxes of the grid of runs, each computed as one batch and written as one region."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import prod
-from typing import NamedTuple
 
 import numpy as np
 
 
-class ChunkGrid(NamedTuple):
-    """Boxes of ``shape`` that cover a grid of ``sizes``, numbered from 0 with the last dimension fastest; those at the ends may be smaller."""
+@dataclass(frozen=True)
+class ChunkGrid:
+    """Boxes of ``shape`` that cover a grid of ``sizes``, numbered from 0, the last dimension fastest; those at the ends may be smaller."""
 
     sizes: tuple[int, ...]
     shape: tuple[int, ...]

@@ -6,11 +6,10 @@ All of them do the same work, `work`: compute a chunk, write it, mark it; what t
 import os
 import signal
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from functools import lru_cache
-from pathlib import Path
+from functools import lru_cache, partial
 from typing import Any, Protocol
 
 from flowsim import arguments
@@ -23,12 +22,15 @@ AHEAD = 2
 """Chunks handed out for each that can be computed at once."""
 PATIENCE = 30.0
 """Seconds to wait for a scheduler to answer."""
+SHARED = "it must be on a disk that all workers share"
+SMALLER = "out of memory? Take smaller chunks"
+GONE = "the scheduler is gone; what its workers finished is in the store: resume the sweep"
 
 
 class Engine(Protocol):
     """Computes chunks, and gives the number of each as it is finished, in any order."""
 
-    def run(self, store: Store, numbers: Sequence[int]) -> Iterator[int]:
+    def run(self, store: Store, numbers: Sequence[int]) -> Generator[int, None, None]:
         """RuntimeError or OSError where it cannot go on."""
         ...
 
@@ -45,14 +47,14 @@ def work(path: str, identity: str, number: int) -> int:
 def _opened(path: str, identity: str) -> Store:
     store = Store(path)
     if store.identity != identity:
-        raise RuntimeError(f"the store at {path!r} is not the one that the sweep began to write: it must be on a disk that all workers share")
+        raise RuntimeError(f"the store at {path!r} is not the one that the sweep began to write: {SHARED}")
     return store
 
 
 class Here:
     """This process."""
 
-    def run(self, store: Store, numbers: Sequence[int]) -> Iterator[int]:
+    def run(self, store: Store, numbers: Sequence[int]) -> Generator[int, None, None]:
         for number in numbers:
             yield work(str(store.path), store.identity, number)
 
@@ -63,33 +65,46 @@ class Processes:
     def __init__(self, count: int) -> None:
         self.count = int(arguments.whole("workers", count, low=1))
 
-    def run(self, store: Store, numbers: Sequence[int]) -> Iterator[int]:
+    def run(self, store: Store, numbers: Sequence[int]) -> Generator[int, None, None]:
         import multiprocessing
 
-        waiting, losses = deque(numbers), Counter[int]()
+        waiting, flying, losses = deque(numbers), dict[Future[int], int](), Counter[int]()
         while waiting:
             # spawned: JAX's threads do not survive a fork
+            before = set(multiprocessing.active_children())
             pool = ProcessPoolExecutor(self.count, multiprocessing.get_context("spawn"), _deaf)
-            flying: dict[Any, int] = {}
             try:
-                while waiting or flying:
-                    while waiting and len(flying) < AHEAD * self.count:
-                        number = waiting.popleft()
-                        flying[pool.submit(_work_heard, os.fspath(store.path), store.identity, number)] = number
-                    for future in wait(flying, return_when=FIRST_COMPLETED).done:
-                        yield future.result()
-                        del flying[future]
+                yield from _hand_out(store, waiting, flying, partial(pool.submit, _work_heard), lambda: AHEAD * self.count)
             except BrokenProcessPool:
                 losses.update(flying.values())
                 worst, times = losses.most_common(1)[0]
                 if times > MOST_LOSSES:
-                    raise RuntimeError(f"{times} processes died while chunk {worst} was under way: out of memory? Take smaller chunks") from None
+                    raise RuntimeError(
+                        f"{times} processes died while chunk {worst} was under way: out of memory? Take smaller chunks"
+                    ) from None
                 waiting.extendleft(flying.values())
+                flying.clear()
             except BaseException:
-                _interrupt(pool)
+                pool.shutdown(wait=False, cancel_futures=True)
+                _interrupt(set(multiprocessing.active_children()) - before)
                 raise
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _hand_out(
+    store: Store, waiting: deque[int], flying: dict[Future[int], int], submit: Callable[..., Future[int]], room: Callable[[], int]
+) -> Generator[int, None, None]:
+    """The numbers ``waiting``, so many at a time as there is ``room`` for, each until it is finished."""
+    while waiting or flying:
+        most = room()
+        while waiting and len(flying) < most:
+            number = waiting.popleft()
+            flying[submit(str(store.path.resolve()), store.identity, number)] = number
+        for future in wait(flying, timeout=1.0, return_when=FIRST_COMPLETED).done:
+            number = future.result()
+            del flying[future]
+            yield number
 
 
 def _deaf() -> None:
@@ -106,10 +121,8 @@ def _work_heard(path: str, identity: str, number: int) -> int:
         _deaf()
 
 
-def _interrupt(pool: ProcessPoolExecutor) -> None:
+def _interrupt(processes: Iterable[Any]) -> None:
     """Ctrl-C for those that work, until they have all heard it."""
-    processes = list((pool._processes or {}).values())
-    pool.shutdown(wait=False, cancel_futures=True)
     for process in processes:
         process.join(0.2)
         while process.is_alive():
@@ -129,51 +142,33 @@ class Cluster:
             raise ValueError("`scheduler` needs Dask's distributed: install flowsim[cluster]") from error
         self.address = address
 
-    def run(self, store: Store, numbers: Sequence[int]) -> Iterator[int]:
-        from distributed import Client
+    def run(self, store: Store, numbers: Sequence[int]) -> Generator[int, None, None]:
+        from distributed import Client, KilledWorker
 
-        path = str(Path(store.path).resolve())
         try:
             client = Client(self.address, timeout=PATIENCE, set_as_default=False)
         except (OSError, TimeoutError) as error:
             raise RuntimeError(f"no scheduler answers at {self.address} ({type(error).__name__}: {error})") from error
+        flying: dict[Future[int], int] = {}
         try:
-            _check_workers(client, path, store.identity)
-            yield from _hand_out(client, path, store.identity, numbers)
+            _check_workers(client, store)
+            executor = client.get_executor(pure=False)
+            yield from _hand_out(store, deque(numbers), flying, partial(executor.submit, work), partial(_room, client))
+        except KilledWorker as error:
+            raise RuntimeError(f"workers died over a chunk, again and again: {SMALLER} ({error})") from error
+        except CancelledError as error:
+            raise RuntimeError(GONE) from error
         finally:
+            for future in flying:
+                future.cancel()
             _close(client)
 
 
-def _hand_out(client: Any, path: str, identity: str, numbers: Sequence[int]) -> Iterator[int]:
-    from distributed import KilledWorker, wait
-
-    waiting, flying = deque(numbers), {}
-    while waiting or flying:
-        room = AHEAD * max(sum(client.nthreads().values()), 1) if _answers(client) else 0
-        if not room:
-            raise RuntimeError("the scheduler is gone; what its workers finished is in the store: resume the sweep")
-        while waiting and len(flying) < room:
-            number = waiting.popleft()
-            key = f"flowsim-chunk-{identity}-{number}"
-            flying[client.submit(work, path, identity, number, key=key, pure=False)] = number
-        try:
-            done = wait(list(flying), timeout=1.0, return_when="FIRST_COMPLETED").done
-        except TimeoutError:
-            continue
-        except Exception as error:
-            raise RuntimeError(f"the cluster lost chunks ({type(error).__name__}: {error}): resume the sweep") from error
-        for future in done:
-            number = flying.pop(future)
-            if future.status == "cancelled" or future.status == "lost":
-                raise RuntimeError("the scheduler lost chunks that it had; what its workers finished is in the store: resume the sweep")
-            try:
-                yield future.result(timeout=PATIENCE)
-            except KilledWorker as error:
-                raise RuntimeError(f"workers died while chunk {number} was under way: out of memory? Take smaller chunks") from error
-
-
-def _answers(client: Any) -> bool:
-    return client.status == "running" and client.scheduler is not None and not client.scheduler_comm.comm.closed()
+def _room(client: Any) -> int:
+    """Chunks that may be handed out at once. RuntimeError where the scheduler is gone."""
+    if client.status != "running" or client.scheduler_comm is None or client.scheduler_comm.comm.closed():
+        raise RuntimeError(GONE)
+    return AHEAD * max(sum(client.nthreads().values()), 1)
 
 
 def _close(client: Any) -> None:
@@ -185,10 +180,11 @@ def _close(client: Any) -> None:
     client.close(timeout=2.0)
 
 
-def _check_workers(client: Any, path: str, identity: str) -> None:
+def _check_workers(client: Any, store: Store) -> None:
     """RuntimeError unless each worker has this version and sees this store."""
     import flowsim
 
+    path = str(store.path.resolve())
     try:
         client.wait_for_workers(1, timeout=PATIENCE)
     except TimeoutError:
@@ -196,8 +192,8 @@ def _check_workers(client: Any, path: str, identity: str) -> None:
     for worker, (version, seen) in client.run(_seen, path).items():
         if version != flowsim.__version__:
             raise RuntimeError(f"the worker {worker} has flowsim {version}, not {flowsim.__version__}")
-        if seen != identity:
-            raise RuntimeError(f"the worker {worker} does not see the store at {path!r}: it must be on a disk that all workers share")
+        if seen != store.identity:
+            raise RuntimeError(f"the worker {worker} does not see the store at {path!r}: {SHARED}")
 
 
 def _seen(path: str) -> tuple[str, str]:

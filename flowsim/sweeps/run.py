@@ -27,9 +27,9 @@ def run_sweep(
         workers see the store under the same path.
     other_versions: whether a store that was begun by other versions of the packages may be gone on with.
 
-    Returns what `open_sweep` does. Ctrl-C ends it cleanly: what is finished stays, the rest has the status "pending". A run that fails has a
-    status of its own. ValueError where the store is another sweep's, with the difference; OSError where the disk is full, RuntimeError where
-    the workers or the scheduler are lost: then too, what is finished stays.
+    Returns what `open_sweep` does. Ctrl-C ends it cleanly: what is finished stays, the rest has the status "pending". A run that fails has
+    a status of its own. ValueError where the store is another sweep's, with the difference; OSError where the disk is full, RuntimeError
+    where the workers or the scheduler are lost: then too, what is finished stays.
 
     >>> import tempfile, flowsim as fs
     >>> sweep = fs.Sweep("map", axes={"step_size": fs.sweeps.log(0.1, 20, 3), "depth": [1, 2]}, fixed={"steps": 1000})

@@ -54,13 +54,14 @@ class Store:
         if target.exists():
             raise ValueError(f"{str(target)!r} exists already: resume it, or name another store")
         part = target.with_name(target.name + ".part")
+        shutil.rmtree(part, ignore_errors=True)
         try:
-            if part.exists():
-                shutil.rmtree(part)
             _make(part, sweep)
             part.replace(target)
-        except OSError as error:
+        except BaseException as error:
             shutil.rmtree(part, ignore_errors=True)
+            if not isinstance(error, OSError):
+                raise
             raise OSError(f"cannot make the store {str(target)!r}: {error.strerror or error}") from error
         return cls(target)
 
@@ -125,14 +126,15 @@ class Store:
     def require(self, sweep: Sweep, other_versions: bool = False) -> None:
         """ValueError with the differences unless this is the store of ``sweep``, begun by these versions."""
         mine, asked = _flat(self.sweep.config()), _flat(sweep.config())
-        differ = [f"{name} is {_said(mine.get(name))}, not {_said(asked.get(name))}" for name in {**mine, **asked} if _differ(mine, asked, name)]
+        other = [name for name in {**mine, **asked} if (name in mine) != (name in asked) or mine[name] != asked[name]]
+        differ = [f"{name} is {_said(mine.get(name))}, not {_said(asked.get(name))}" for name in other]
         if differ:
             raise ValueError(f"{str(self.path)!r} is the store of another sweep: there {'; '.join(differ)}")
         now = versions()
         differ = [f"{name} {self.versions.get(name)} (here {now.get(name)})" for name in now if self.versions.get(name) != now[name]]
         if differ and not other_versions:
             raise ValueError(
-                f"{str(self.path)!r} was begun by other versions: {', '.join(differ)}; its other chunks may differ from these in the last digits"
+                f"{str(self.path)!r} was begun by other versions: {', '.join(differ)}; further chunks may differ in the last digits"
             )
 
 
@@ -231,10 +233,6 @@ def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in config.items():
         out |= {f"{name}.{key}": one for key, one in value.items()} if isinstance(value, Mapping) else {name: value}
     return out
-
-
-def _differ(mine: Mapping[str, Any], asked: Mapping[str, Any], name: str) -> bool:
-    return (name in mine) != (name in asked) or mine[name] != asked[name]
 
 
 def _said(value: Any) -> str:

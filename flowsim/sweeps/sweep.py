@@ -64,8 +64,8 @@ class Sweep:
     axes: Mapping[str, Any]
     fixed: Mapping[str, Any] = field(default_factory=dict)
     series: Sequence[str] = ()
-    final: Sequence[str] | None = None
-    numbers: Sequence[str] | None = None
+    final: Sequence[str] = ()
+    numbers: Sequence[str] = ()
     chunk: int | None = None
     memory_mib: float = MEMORY_MIB
 
@@ -76,11 +76,11 @@ class Sweep:
         put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
         put("axes", {name: _checked_axis(kind.argument(name), as_axis(name, given)) for name, given in self.axes.items()})
         put("fixed", self._checked_fixed())
-        chosen = {"series": tuple(self.series), "final": self.final, "numbers": self.numbers}
-        if not chosen["series"] and self.final is None and self.numbers is None:
+        chosen = {"series": self.series, "final": self.final, "numbers": self.numbers}
+        if not any(map(len, chosen.values())):
             chosen |= {"numbers": ("regime",)} if kind.name == "map" else {"final": ("log_norm", "log_tan_half_angle")}
         for name, known in (("series", kind.series), ("final", kind.series), ("numbers", kind.numbers)):
-            put(name, _names(name, chosen[name] or (), known, kind))
+            put(name, _names(name, chosen[name], known, kind))
         put("memory_mib", arguments.real("memory_mib", self.memory_mib, low=0.0, strict=True))
         if self.chunk is not None:
             put("chunk", int(arguments.whole("chunk", self.chunk, low=1)))
@@ -197,8 +197,8 @@ class Sweep:
             "axes": {name: dict(axis.said) for name, axis in self.axes.items()},
             "fixed": {name: np.asarray(value).tolist() for name, value in self.fixed.items()},
             "series": list(self.series),
-            "final": list(self.final or ()),
-            "numbers": list(self.numbers or ()),
+            "final": list(self.final),
+            "numbers": list(self.numbers),
             "chunk": list(self.grid.shape),
         }
 
@@ -258,15 +258,15 @@ class Sweep:
                 raise ValueError(f"`along` of the axis {name!r} must be a name of its own, but {axis.along!r} is an argument")
             other, size = sizes.setdefault(dim, (name, axis.values.size))
             if size != axis.values.size:
-                raise ValueError(f"axes along {dim!r} must be of one length, but {other!r} has {size} values and {name!r} {axis.values.size}")
+                raise ValueError(f"axes along {dim!r} must be of one length, but {other!r} has {size} values, {name!r} {axis.values.size}")
         for name in ("records", "layer", "pair", "time", "step", RECORD_DIM):
             if name in sizes:
                 raise ValueError(f"{name!r} cannot be a dimension of a sweep")
         moving = [name for name in ("time_first", "time_last", "steps") if name in self.axes]
         if moving and self.series:
-            raise ValueError(f"`series` must be left out where `{moving[0]}` is an axis: their records would differ; take `final` or `numbers`")
+            raise ValueError(f"`series` must be left out where `{moving[0]}` is an axis, for their records would differ: take `final`")
         if "depth" in self.axes:
-            for name in (*self.series, *(self.final or ())):
+            for name in (*self.series, *self.final):
                 if kind.series[name].own_dim:
                     raise ValueError(f"`{name}` has a number for each layer, and cannot be recorded where `depth` is an axis")
         first = {name: axis.values[0] for name, axis in self.axes.items()}
@@ -276,7 +276,7 @@ class Sweep:
                 values = {**self.fixed, **{key: _plain(one) for key, one in {**first, name: value}.items()}}
                 kind.prepare(values)
                 records = kind.records(values)
-                if any(number in EXPONENTS for number in self.numbers or ()):
+                if any(number in EXPONENTS for number in self.numbers):
                     late_records(next(iter(records.values())).astype(float))
 
     def _affordable(self) -> int:
@@ -305,8 +305,8 @@ def _options_of(given: dict[str, Any]) -> dict[str, Any]:
         arguments.one_of("a key of [record]", name, ("series", "final", "numbers"))
     for name in chunks:
         arguments.one_of("a key of [chunks]", name, ("elements", "memory_mib"))
-    sizes = {{"elements": "chunk"}.get(name, name): value for name, value in chunks.items()}
-    return {"run": given["run"], "axes": given.get("axes", {}), "fixed": given.get("fixed", {}), **record, **sizes}
+    options: dict[str, Any] = {"run": given["run"], "axes": given.get("axes", {}), "fixed": given.get("fixed", {}), **record}
+    return options | {("chunk" if name == "elements" else name): value for name, value in chunks.items()}
 
 
 def _checked_axis(argument: Argument, axis: Axis) -> Axis:
@@ -345,5 +345,3 @@ def _bytes(count: float) -> str:
             return f"{count:.3g} {unit}"
         count /= 1000.0
     return f"{count:.3g} TB"
-
-

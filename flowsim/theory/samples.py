@@ -156,8 +156,8 @@ def margin_crossover(risk: Any, samples: Any, depth: Any) -> SampleCrossover:
     """r = n f(0) and t = r^m/(m N K), m = a + 2/N, for a = 1 r^(1+2/N)/((N+2) K): where the growing norm feels the smallest of n margins.
 
     Orders of magnitude: the smallest margin fluctuates by as much as its mean, and in d > 2 dimensions d - 1 angles fit the samples, so
-    that the empirical risk is half the population's at a norm some d - 1 times less (measured for d = 3 and 5). From here on the norm grows slower than the population's and
-    the risk falls faster; the direction turns to the max-margin separator like 1/log t.
+    that the empirical risk is half the population's at a norm some d - 1 times less (measured for d = 3 and 5). From here on the norm grows
+    slower than the population's and the risk falls faster; the direction turns to the max-margin separator like 1/log t.
 
     risk: a `PopulationRisk` without label noise, of a law whose growth has a power tail.  samples: n, one whole number.
     depth: N, whole, 1 to 100. Returns `SampleCrossover` with an angle of nan.

@@ -192,8 +192,8 @@ def generic_direction(risk: Any, matrices: Any, v: Any) -> GenericDirection:
     Returns `GenericDirection`.
 
     ValueError where one is not what it must be, and where Q^T P B u vanishes to rounding, as for width 1, rank-one and balanced layers:
-    there the direction is exponential, see `rates`; and as for layers whose only imbalance is above the first pair, such as square orthogonal
-    ones under the last: there theta is a faster power, t^-(N(2+a)+1)/(aN+2). Source: derivations/generic_direction.py, formal.
+    there the direction is exponential, see `rates`; and as for layers that are unbalanced only above the first pair, such as square
+    orthogonal ones under the last: there theta is a faster power, t^-(N(2+a)+1)/(aN+2). Source: derivations/generic_direction.py, formal.
 
     >>> import numpy as np, flowsim as fs
     >>> risk = fs.PopulationRisk(fs.Gaussian(dim=2))
@@ -227,8 +227,8 @@ def generic_direction(risk: Any, matrices: Any, v: Any) -> GenericDirection:
     size = np.linalg.norm(first, axis=(-2, -1)) ** 2 * np.linalg.norm(rest, axis=(-2, -1))
     if not (np.linalg.norm(leading, axis=-1) > RESOLVED * size).all():
         raise ValueError(
-            "`matrices` must be generic, but Q^T P B u is 0: balanced or rank-one layers have an exponential direction, see rates, and layers "
-            "unbalanced only above the first pair a faster power of t"
+            "`matrices` must be generic, but Q^T P B u is 0: balanced or rank-one layers have an exponential direction, see rates, and "
+            "layers that are unbalanced only above the first pair a faster power of t"
         )
     second = np.full_like(leading, np.nan)
     if depth >= 3:

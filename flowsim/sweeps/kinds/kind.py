@@ -18,6 +18,8 @@ STATUS = {
     "crashed": "it could not be run, for another reason than its arguments",
 }
 """How an element of a sweep ended: name, and what it means."""
+FAILURES = ("step_cap", "solver_failed", "series_ended", "refused", "crashed")
+"""Statuses of runs that did not get as far as they were asked to, for no reason of their own."""
 CODE = {name: code for code, name in enumerate(STATUS, -1)}
 """By which the store holds a status; -1 is what an array holds before anything is written to it."""
 
