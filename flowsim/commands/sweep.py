@@ -61,6 +61,7 @@ def _told(data: "xarray.Dataset", store: Path) -> int:
     """What became of the runs, and the exit code that belongs to it."""
     from flowsim.sweeps import CLASSES, counts
     from flowsim.sweeps.kinds.kind import FAILURES, STATUS
+    from flowsim.sweeps.store import Store
 
     ended = counts(data.status)
     print("status  " + "; ".join(f"{count} {STATUS[name]}" for name, count in ended.items()))
@@ -72,6 +73,8 @@ def _told(data: "xarray.Dataset", store: Path) -> int:
     print(f"store   {store}")
     if "pending" in ended:
         return complain(f"interrupted; {ended['pending']} runs are left, --resume goes on with them", INTERRUPTED)
+    for reason, count in Store(store).reasons().items():
+        complain(f"{count} runs could not be run: {reason}", FAILED)
     failed = sum(count for name, count in ended.items() if name in FAILURES)
     if failed:
         return complain(f"{failed} runs failed; the store's status tells which", FAILED)

@@ -28,7 +28,7 @@ class Axis:
     said: Mapping[str, Any]
 
 
-def listed(values: Any, along: str | None = None) -> Axis:
+def listed(values: Any, along: Any = None) -> Axis:
     """These values, in this order. ValueError where one stands twice: a run would be made twice.
 
     values: (n,), numbers, names or truth values.  along: see `Axis`.
@@ -47,7 +47,7 @@ def listed(values: Any, along: str | None = None) -> Axis:
     return Axis(array, "listed", _along(along), {"values": plain, **_named(along)})
 
 
-def linear(first: float, last: float, count: int, along: str | None = None) -> Axis:
+def linear(first: Any, last: Any, count: Any, along: Any = None) -> Axis:
     """``count`` values from first to last, evenly spaced.
 
     first, last: finite, first < last.  count: whole, 2 or more.  along: see `Axis`.
@@ -60,7 +60,7 @@ def linear(first: float, last: float, count: int, along: str | None = None) -> A
     return Axis(np.linspace(low, high, n), "linear", _along(along), {"linear": [low, high], "count": n, **_named(along)})
 
 
-def log(first: float, last: float, count: int, along: str | None = None) -> Axis:
+def log(first: Any, last: Any, count: Any, along: Any = None) -> Axis:
     """``count`` values from first to last, evenly spaced in their logarithm.
 
     first, last: 0 < first < last.  count: whole, 2 or more.  along: see `Axis`.
@@ -73,7 +73,7 @@ def log(first: float, last: float, count: int, along: str | None = None) -> Axis
     return Axis(np.geomspace(low, high, n), "log", _along(along), {"log": [low, high], "count": n, **_named(along)})
 
 
-def random(first: float, last: float, count: int, seed: int = 0, log: bool = False, along: str | None = None) -> Axis:
+def random(first: Any, last: Any, count: Any, seed: Any = 0, log: bool = False, along: Any = None) -> Axis:
     """``count`` values drawn uniformly between first and last, or uniformly in their logarithm; of one seed always the same.
 
     first, last: finite, first < last, positive where ``log``.  count: whole, 1 or more.  seed: whole, zero or more.  along: see `Axis`.

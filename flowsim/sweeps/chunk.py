@@ -1,17 +1,25 @@
 """One chunk of a sweep: its runs, as batches of all that may be run in one, each element with a status of its own."""
 
+from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from flowsim.dynamics.progress import silent
-from flowsim.sweeps.kinds.kind import CODE, Kind, Wanted
+from flowsim.sweeps.kinds.kind import CODE, Wanted
 from flowsim.sweeps.sweep import Sweep
 
 
-def run_chunk(sweep: Sweep, number: int) -> dict[str, np.ndarray]:
-    """The arrays of a chunk by the names of `Sweep.variables`, each of the shape of its box and what it has beyond.
+class Outcome(NamedTuple):
+    """arrays: by the names of `Sweep.variables`, of the shape of its box and what each has beyond.  reasons: of runs that were not run."""
+
+    arrays: dict[str, np.ndarray]
+    reasons: Counter[str]
+
+
+def run_chunk(sweep: Sweep, number: int) -> Outcome:
+    """The runs of a chunk.
 
     Arguments that a batch must share part it into several. A batch that cannot be run is halved until the elements that spoil it stand
     alone: those get the status "refused" or "crashed". KeyboardInterrupt where the runs were interrupted: then nothing of it counts.
@@ -24,41 +32,42 @@ def run_chunk(sweep: Sweep, number: int) -> dict[str, np.ndarray]:
     groups: dict[tuple[Any, ...], list[int]] = {}
     for i, row in enumerate(rows):
         groups.setdefault(row, []).append(i)
+    reasons: Counter[str] = Counter()
     with silent():
         for row, members in groups.items():
             common = {**sweep.fixed, **dict(zip(apart, row, strict=True))}
-            _run(sweep, kind, common, columns, np.array(members), flat)
-    return {name: values.reshape(*box, *values.shape[1:]) for name, values in flat.items()}
+            _run(sweep, common, columns, np.array(members), Outcome(flat, reasons))
+    return Outcome({name: values.reshape(*box, *values.shape[1:]) for name, values in flat.items()}, reasons)
 
 
-def _run(
-    sweep: Sweep, kind: Kind, common: Mapping[str, Any], columns: Mapping[str, np.ndarray], members: np.ndarray, out: dict[str, np.ndarray]
-) -> None:
+def _run(sweep: Sweep, common: Mapping[str, Any], columns: Mapping[str, np.ndarray], members: np.ndarray, out: Outcome) -> None:
     """These elements as one batch, or halves of it."""
     wanted = Wanted(tuple(dict.fromkeys((*sweep.series, *sweep.final))), tuple(sweep.numbers))
     batch = {
         argument.name: columns[argument.name][members] if argument.name in columns else _repeated(common[argument.name], members.size)
-        for argument in kind.arguments
+        for argument in sweep.kind.arguments
         if argument.batched
     }
+    arrays = out.arrays
     try:
-        part = kind.run(common, batch, wanted, kind.records(common))
+        part = sweep.kind.run(common, batch, wanted, sweep.kind.records(common))
     except Exception as error:
         if members.size == 1:
-            out["status"][members] = CODE["refused" if isinstance(error, ValueError) else "crashed"]
+            arrays["status"][members] = CODE["refused" if isinstance(error, ValueError) else "crashed"]
+            out.reasons[f"{type(error).__name__}: {error}"] += 1
             return
         for half in np.array_split(members, 2):
-            _run(sweep, kind, common, columns, half, out)
+            _run(sweep, common, columns, half, out)
         return
     if (part.status == "stopped").any():
         raise KeyboardInterrupt
-    out["status"][members] = [CODE[str(name)] for name in part.status]
+    arrays["status"][members] = [CODE[str(name)] for name in part.status]
     for name in sweep.series:
-        out[name][members] = part.series[name]
+        arrays[name][members] = part.series[name]
     for name in sweep.final:
-        out[f"final_{name}"][members] = part.series[name][:, -1]
+        arrays[f"final_{name}"][members] = part.series[name][:, -1]
     for name in sweep.numbers:
-        out[name][members] = part.numbers[name]
+        arrays[name][members] = part.numbers[name]
 
 
 def _repeated(value: Any, count: int) -> np.ndarray:

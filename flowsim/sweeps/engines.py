@@ -1,6 +1,7 @@
 """Who computes the chunks of a sweep: this process, several processes of this machine, or a Dask cluster.
 
-All of them do the same work, `work`: compute a chunk, write it, mark it; what travels is the store's path and a number.
+All of them do the same work, `work`: compute a chunk, write it, mark it; what travels is the store's path and a number. Their method
+``run`` gives the numbers of the chunks as they are finished, in any order; RuntimeError or OSError where it cannot go on.
 """
 
 import os
@@ -10,7 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache, partial
-from typing import Any, Protocol
+from typing import Any
 
 from flowsim import arguments
 from flowsim.sweeps.chunk import run_chunk
@@ -27,19 +28,11 @@ SMALLER = "out of memory? Take smaller chunks"
 GONE = "the scheduler is gone; what its workers finished is in the store: resume the sweep"
 
 
-class Engine(Protocol):
-    """Computes chunks, and gives the number of each as it is finished, in any order."""
-
-    def run(self, store: Store, numbers: Sequence[int]) -> Generator[int, None, None]:
-        """RuntimeError or OSError where it cannot go on."""
-        ...
-
-
 def work(path: str, identity: str, number: int) -> int:
     """Compute a chunk, write it, and mark it as finished, unless it is; returns its number."""
     store = _opened(path, identity)
     if not store.holds(number):
-        store.write(number, run_chunk(store.sweep, number))
+        store.write(number, *run_chunk(store.sweep, number))
     return number
 
 
@@ -162,6 +155,9 @@ class Cluster:
             for future in flying:
                 future.cancel()
             _close(client)
+
+
+Engine = Here | Processes | Cluster
 
 
 def _room(client: Any) -> int:

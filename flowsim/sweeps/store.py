@@ -9,8 +9,9 @@ import json
 import os
 import shutil
 import socket
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 FORMAT = "flowsim sweep 1"
 JOURNAL = "journal"
+REASONS = ".reasons"
 
 
 class Store:
@@ -41,10 +43,11 @@ class Store:
         self.path = Path(path)
         attrs = _attributes(self.path)
         self.identity = str(attrs["identity"])
-        self.sweep = Sweep.from_config(json.loads(attrs["config"]))
-        self.versions = json.loads(attrs["versions"])
-        self._group = zarr.open_group(self.path, mode="r+")
-        self._arrays: dict[str, Any] = {name: self._group[name] for name in self.sweep.variables}
+        with _whole(self.path):
+            self.sweep = Sweep.from_config(json.loads(attrs["config"]))
+            self.versions = json.loads(attrs["versions"])
+            group = zarr.open_group(self.path, mode="r+")
+            self._arrays: dict[str, Any] = {name: group[name] for name in self.sweep.variables}
         self._log = self.path / JOURNAL / f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}.txt"
 
     @classmethod
@@ -65,8 +68,11 @@ class Store:
             raise OSError(f"cannot make the store {str(target)!r}: {error.strerror or error}") from error
         return cls(target)
 
-    def write(self, number: int, values: Mapping[str, np.ndarray]) -> None:
-        """The arrays of a chunk, and then its number in the journal. OSError naming the store where they cannot be written."""
+    def write(self, number: int, values: Mapping[str, np.ndarray], reasons: Mapping[str, int] | None = None) -> None:
+        """The arrays of a chunk, and then its number in the journal. OSError naming the store where they cannot be written.
+
+        reasons: of runs that could not be run, with how many of them.
+        """
         box = self.sweep.grid.box(number)
         place = self.sweep.grid.place(number)
         try:
@@ -75,13 +81,15 @@ class Store:
             for name, variable in self.sweep.variables.items():
                 beyond = ("0",) * (len(variable.dims) - len(place))
                 _flush(self.path.joinpath(name, "c", *map(str, place), *beyond))
-            self._mark(number)
+            if reasons:
+                self._append(self._log.with_suffix(REASONS), json.dumps({"chunk": number, "reasons": dict(reasons)}) + "\n")
+            self._append(self._log, f"{number}\n")
         except OSError as error:
             raise OSError(f"cannot write chunk {number} to {str(self.path)!r}: {error.strerror or error}") from error
 
-    def _mark(self, number: int) -> None:
-        line = f"{number}\n".encode()
-        handle = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    def _append(self, path: Path, text: str) -> None:
+        line = text.encode()
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             if os.write(handle, line) != len(line):
                 raise OSError("the disk is full")
@@ -100,6 +108,17 @@ class Store:
         for data in self._journal():
             out.update(int(line) for line in data[: data.rfind(b"\n") + 1].split(b"\n") if line.isdigit())
         return {number for number in out if number < self.sweep.grid.count}
+
+    def reasons(self) -> dict[str, int]:
+        """Why runs could not be run, and how many of them."""
+        told: dict[int, Mapping[str, int]] = {}
+        for entry in sorted((self.path / JOURNAL).glob(f"*{REASONS}")):
+            for line in entry.read_text(encoding="utf-8").splitlines():
+                with suppress(ValueError):
+                    one = json.loads(line)
+                    # of a chunk that was run twice, once
+                    told[one["chunk"]] = one["reasons"]
+        return dict(sum(map(Counter, told.values()), Counter[str]()))
 
     def _journal(self) -> Iterator[bytes]:
         for entry in sorted((self.path / JOURNAL).glob("*.txt")):
@@ -154,11 +173,10 @@ def open_sweep(path: str | PathLike[str]) -> "xarray.Dataset":
     import xarray
 
     source = Path(path)
-    _attributes(source)
-    try:
-        return xarray.open_zarr(source, consolidated=False, chunks={})
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise ValueError(f"{str(source)!r} is a sweep's store with parts missing ({type(error).__name__}: {error})") from error
+    attrs = _attributes(source)
+    with _whole(source):
+        data = xarray.open_zarr(source, consolidated=False, chunks={})
+        return data[list(Sweep.from_config(json.loads(attrs["config"])).variables)]
 
 
 def is_store(path: str | PathLike[str]) -> bool:
@@ -167,6 +185,15 @@ def is_store(path: str | PathLike[str]) -> bool:
         return bool(_attributes(Path(path)))
     except (FileNotFoundError, ValueError):
         return False
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """ValueError where parts of a store are found missing."""
+    try:
+        yield
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{str(path)!r} is a sweep's store with parts missing ({type(error).__name__}: {error})") from error
 
 
 def _attributes(path: Path) -> dict[str, Any]:

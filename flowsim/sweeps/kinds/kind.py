@@ -140,8 +140,9 @@ FEWEST = 4
 def exponents(run: Any, time: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
     """Those of ``names`` that are exponents, of a run of n. time: (n, T) or (T,)."""
     out: dict[str, np.ndarray] = {}
-    late = late_records(time)
-    for name in {name.split("_")[0] for name in names if name in EXPONENTS}:
+    chosen = {name.split("_")[0] for name in names if name in EXPONENTS}
+    late = late_records(time) if chosen else np.array([], dtype=int)
+    for name in chosen:
         with np.errstate(divide="ignore", invalid="ignore"):
             values = {
                 "direction": lambda: np.log(-run.log_tan_half_angle),
