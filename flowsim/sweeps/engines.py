@@ -7,9 +7,10 @@ All of them do the same work, `work`: compute a chunk, write it, mark it; what t
 import os
 import signal
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from typing import Any
 
@@ -42,6 +43,10 @@ def _opened(path: str, identity: str) -> Store:
     if store.identity != identity:
         raise RuntimeError(f"the store at {path!r} is not the one that the sweep began to write: {SHARED}")
     return store
+
+
+class NotBegun(RuntimeError):
+    """No chunk could be handed out."""
 
 
 class Here:
@@ -141,20 +146,21 @@ class Cluster:
         try:
             client = Client(self.address, timeout=PATIENCE, set_as_default=False)
         except (OSError, TimeoutError) as error:
-            raise RuntimeError(f"no scheduler answers at {self.address} ({type(error).__name__}: {error})") from error
+            raise NotBegun(f"no scheduler answers at {self.address} ({type(error).__name__}: {error})") from error
         flying: dict[Future[int], int] = {}
-        try:
-            _check_workers(client, store)
-            executor = client.get_executor(pure=False)
-            yield from _hand_out(store, deque(numbers), flying, partial(executor.submit, work), partial(_room, client))
-        except KilledWorker as error:
-            raise RuntimeError(f"workers died over a chunk, again and again: {SMALLER} ({error})") from error
-        except CancelledError as error:
-            raise RuntimeError(GONE) from error
-        finally:
-            for future in flying:
-                future.cancel()
-            _close(client)
+        with _quiet():
+            try:
+                _check_workers(client, store)
+                executor = client.get_executor(pure=False)
+                yield from _hand_out(store, deque(numbers), flying, partial(executor.submit, work), partial(_room, client))
+            except KilledWorker as error:
+                raise RuntimeError(f"workers died over a chunk, again and again: {SMALLER} ({error})") from error
+            except CancelledError as error:
+                raise RuntimeError(GONE) from error
+            finally:
+                for future in flying:
+                    future.cancel()
+                client.close(timeout=2.0)
 
 
 Engine = Here | Processes | Cluster
@@ -167,29 +173,35 @@ def _room(client: Any) -> int:
     return AHEAD * max(sum(client.nthreads().values()), 1)
 
 
-def _close(client: Any) -> None:
-    """Without what an engine that was left in the middle still had under way; whatever has become of the scheduler."""
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """A scheduler that is gone is told of once, by what is raised, not by every part that misses it."""
     import logging
 
-    # a scheduler that is gone was told of already
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    client.close(timeout=2.0)
+    ours = [logging.getLogger(name) for name in ("distributed", *logging.root.manager.loggerDict) if name.split(".")[0] == "distributed"]
+    levels = [logger.level for logger in ours]
+    for logger in ours:
+        logger.setLevel(logging.CRITICAL)
+    yield
+    # after a loss its parts go on missing it for a while
+    for logger, level in zip(ours, levels, strict=True):
+        logger.setLevel(level)
 
 
 def _check_workers(client: Any, store: Store) -> None:
-    """RuntimeError unless each worker has this version and sees this store."""
+    """`NotBegun` unless each worker has this version and sees this store."""
     import flowsim
 
     path = str(store.path.resolve())
     try:
         client.wait_for_workers(1, timeout=PATIENCE)
     except TimeoutError:
-        raise RuntimeError(f"the cluster at {client.scheduler.address} has no workers") from None
+        raise NotBegun(f"the cluster at {client.scheduler.address} has no workers") from None
     for worker, (version, seen) in client.run(_seen, path).items():
         if version != flowsim.__version__:
-            raise RuntimeError(f"the worker {worker} has flowsim {version}, not {flowsim.__version__}")
+            raise NotBegun(f"the worker {worker} has flowsim {version}, not {flowsim.__version__}")
         if seen != store.identity:
-            raise RuntimeError(f"the worker {worker} does not see the store at {path!r}: {SHARED}")
+            raise NotBegun(f"the worker {worker} does not see the store at {path!r}: {SHARED}")
 
 
 def _seen(path: str) -> tuple[str, str]:

@@ -1,10 +1,12 @@
 """A sweep from its declaration to its store: what is finished stays, what is not is computed."""
 
-from os import PathLike, fspath
+import shutil
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowsim.dynamics.progress import Progress
-from flowsim.sweeps.engines import Cluster, Engine, Here, Processes
+from flowsim.sweeps.engines import Cluster, Engine, Here, NotBegun, Processes
 from flowsim.sweeps.store import Store, open_sweep
 from flowsim.sweeps.sweep import Sweep
 
@@ -45,20 +47,18 @@ def run_sweep(
     engine: Engine = Here() if workers is None else Processes(workers)
     if scheduler is not None:
         engine = Cluster(scheduler)
-    store = _store(sweep, fspath(path), resume, other_versions)
-    with store.locked():
-        _go(store, engine)
-    return open_sweep(store.path)
-
-
-def _store(sweep: Sweep, path: str, resume: bool, other_versions: bool) -> Store:
-    from pathlib import Path
-
-    if not (resume and Path(path).exists()):
-        return Store.create(path, sweep)
-    store = Store(path)
+    target = Path(path)
+    fresh = not (resume and target.exists())
+    store = Store.create(target, sweep) if fresh else Store(target)
     store.require(sweep, other_versions)
-    return store
+    try:
+        with store.locked():
+            _go(store, engine)
+    except NotBegun:
+        if fresh:
+            shutil.rmtree(target)
+        raise
+    return open_sweep(target)
 
 
 def _go(store: Store, engine: Engine) -> None:

@@ -1,4 +1,4 @@
-"""Sweeps that several tests run, and how stores are told to be the same."""
+"""Sweeps that several tests run."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import flowsim as fs
-from flowsim.sweeps import log, open_sweep, run_sweep
+from flowsim.sweeps import log, run_sweep
 
 # twelve chunks of 32 flows each, some tenths of a second a chunk once the solver is compiled
 MANY = """
@@ -24,16 +24,6 @@ numbers = ["norm_exponent"]
 [chunks]
 elements = 32
 """
-
-
-def the_same(path: Path, other: Path) -> None:
-    """Bit for bit: every array of two stores."""
-    one, two = open_sweep(path), open_sweep(other)
-    assert set(one.variables) == set(two.variables)
-    for name in one.variables:
-        assert one[name].dtype == two[name].dtype
-        assert one[name].values.tobytes() == two[name].values.tobytes(), name
-    assert one.attrs["config"] == two.attrs["config"]
 
 
 @pytest.fixture(scope="session")
