@@ -37,13 +37,18 @@ def plot(
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     figure: FigureName | None = None,
     page: PageName = "neurips",
+    x: str | None = None,
+    y: str | None = None,
+    value: str | None = None,
+    at: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
 ) -> int:
-    """Draw saved runs, runs of layers or of ReLU networks, or regime maps.
+    """Draw saved runs, runs of layers or of ReLU networks, regime maps, or a sweep.
 
     Parameters
     ----------
     runs
-        Files that --output wrote: runs, runs of `layers` or `sgd`, runs of `relu`, or up to three maps.
+        Files that --output wrote: runs, runs of `layers` or `sgd`, runs of `relu`, or up to three maps. Or the store of one sweep, finished
+        or not.
     output
         The figure, as .pdf, .png or .svg.
     figure
@@ -55,8 +60,22 @@ def plot(
         [default: comparison for a flow and a descent, else trajectory].
     page
         Whose width and sizes of type the figure has: neurips, icml-single (a column) or icml-double (both).
+    x
+        Of a sweep: the axis from left to right, such as step_size.
+    y
+        Of a sweep: the axis upwards, of a map in colours; without it a line is drawn, or the shares of classes.
+    value
+        Of a sweep: what is drawn [default: regime, or else the first of the numbers, or of what was recorded at the end].
+    at
+        Of a sweep: NAME=VALUE ..., where to take it along other axes; along all others the median is drawn, or the most frequent class.
     """
     check_figure(output)
+    asked = [f"--{name}" for name, given in {"x": x, "y": y, "value": value, "at": at}.items() if given is not None]
+    # a sweep's store is a folder, what else is saved is a file
+    if any(path.is_dir() for path in runs):
+        return _plot_sweep(runs, output, figure, page, x, y, value, at or [])
+    if asked:
+        raise ValueError(f"{asked[0]} is for the store of a sweep, but {str(runs[0])!r} is not one")
     from flowsim.dynamics import Trajectory
     from flowsim.dynamics.trajectory import FORMAT, trajectory_of
     from flowsim.files import read_netcdf
@@ -88,6 +107,45 @@ def plot(
     if not _fits(name, loaded):
         raise ValueError(f"--figure {name} needs {NEEDS[name]}, but got {', '.join(kinds)}")
     return write_all(partial(save_figure, _drawer(name)(loaded, page), output))
+
+
+def _plot_sweep(
+    stores: Sequence[Path],
+    output: Path,
+    figure: str | None,
+    page: str,
+    x: str | None,
+    y: str | None,
+    value: str | None,
+    at: Sequence[str],
+) -> int:
+    import json
+
+    from flowsim.present import save_figure, sweep_figure
+    from flowsim.sweeps import open_sweep
+
+    if len(stores) > 1 or figure is not None:
+        raise ValueError("the store of a sweep is drawn alone and without --figure")
+    data = open_sweep(stores[0])
+    if x is None:
+        raise ValueError(f"a sweep needs --x: one of {', '.join(json.loads(data.attrs['config'])['axes'])}")
+    return write_all(partial(save_figure, sweep_figure(data, x, y, value, _picks(at), page), output))
+
+
+def _picks(words: Sequence[str]) -> dict[str, str | float]:
+    """NAME=VALUE as a value by its name: a number, where it is one."""
+    out: dict[str, str | float] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not (name and equals and value):
+            raise ValueError(f"--at must be NAME=VALUE, but is {word!r}")
+        if name in out:
+            raise ValueError(f"--at must give {name} one value, but gives it two")
+        try:
+            out[name] = float(value)
+        except ValueError:
+            out[name] = value
+    return out
 
 
 def _pair(runs: Sequence["Trajectory"]) -> bool:

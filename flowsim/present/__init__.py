@@ -3,7 +3,7 @@
 `plot_path`, `plot_straightened`, `plot_exponent`, `plot_gap`, `plot_gap_order`, `plot_sharpness`, `plot_two_phases`, `plot_bounds`,
 `plot_layers_direction` and `plot_regimes` draw one panel into ``ax=`` and return it. The figures put panels on a page, ``page="neurips"``,
 ``"icml-single"`` or ``"icml-double"``, and `save_figure` writes them. Measured lines are solid and coloured, predicted ones dashed and
-black. All of them need saved runs alone. `STYLE` is the style sheet for figures of one's own:
+black. All of them need saved runs alone, and `sweep_figure` a sweep's store. `STYLE` is the style sheet for figures of one's own:
 ``plt.style.use([STYLE, page_settings("icml-single")])``.
 """
 
@@ -31,6 +31,7 @@ from flowsim.present.report import draw_picture, write_report
 from flowsim.present.runs import late_flows, paper_runs
 from flowsim.present.sharpness import plot_sharpness
 from flowsim.present.style import PAGES, STYLE, figure_format, page_settings, save_figure, styled
+from flowsim.present.sweeps import sweep_figure
 
 __all__ = [
     "PAGES",
@@ -68,6 +69,7 @@ __all__ = [
     "sharpness_figure",
     "straight_figure",
     "styled",
+    "sweep_figure",
     "trajectory_figure",
     "two_phases_figure",
     "write_report",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,6 +16,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from flowsim.dynamics import EDGE
 from flowsim.present.axes import legend_above
 from flowsim.present.style import current_page, make_axes, make_figure, styled
+from flowsim.problem import PopulationRisk, Start
 from flowsim.sweeps import CLASSES, RegimeMap
 from flowsim.theory import critical_step_size, edge, first_burst, sharpness
 
@@ -52,6 +53,21 @@ SYMBOLS = {
 """Names of what is varied, for axes."""
 
 
+class Grid(NamedTuple):
+    """What theory has to know of a map to draw its boundaries over it, by the names of `RegimeMap`."""
+
+    axis: str
+    values: np.ndarray
+    step_sizes: np.ndarray
+    risk: PopulationRisk
+    start: Start
+    depth: int
+    steps: int
+
+
+Mapped = RegimeMap | Grid
+
+
 @dataclass(frozen=True)
 class Boundary:
     """A predicted step size for a row of a map, inf or nan where there is none. label: of the legend.  dashes: of its line.
@@ -61,26 +77,26 @@ class Boundary:
 
     label: str
     dashes: Any
-    step_size: Callable[[RegimeMap, float, int, float], float]
+    step_size: Callable[[Mapped, float, int, float], float]
 
 
-def _start_sharp(chart: RegimeMap, norm: float, depth: int, _: float) -> float:
+def _start_sharp(chart: Mapped, norm: float, depth: int, _: float) -> float:
     return EDGE / float(sharpness(chart.risk, depth, 1.0, norm))
 
 
-def _critical(chart: RegimeMap, _: float, depth: int, __: float) -> float:
+def _critical(chart: Mapped, _: float, depth: int, __: float) -> float:
     return critical_step_size(chart.risk, depth) if depth == 2 else np.nan
 
 
-def _edge_at_end(chart: RegimeMap, norm: float, depth: int, guess: float) -> float:
+def _edge_at_end(chart: Mapped, norm: float, depth: int, guess: float) -> float:
     return _where(chart, lambda eta: edge(chart.risk, depth, eta, norm).step, depth, guess)
 
 
-def _burst_at_end(chart: RegimeMap, norm: float, depth: int, guess: float) -> float:
+def _burst_at_end(chart: Mapped, norm: float, depth: int, guess: float) -> float:
     return _where(chart, lambda eta: first_burst(chart.risk, depth, eta, norm).step_refined, depth, guess)
 
 
-def _where(chart: RegimeMap, step: Callable[[float], float], depth: int, guess: float) -> float:
+def _where(chart: Mapped, step: Callable[[float], float], depth: int, guess: float) -> float:
     """The step size in or near the map at which something comes at its last step, to half a percent; nan for none, or for N < 3."""
     if depth < 3:
         return np.nan
@@ -207,7 +223,7 @@ def _row_edges(chart: RegimeMap) -> np.ndarray:
     return np.clip(edges, 0.0, np.pi) if chart.axis == "angle" else edges
 
 
-def predicted(chart: RegimeMap) -> Boundaries:
+def predicted(chart: Mapped) -> Boundaries:
     """Each boundary with its step size in every row, if any of them lies within the map."""
     rows = {"norm": np.full(chart.values.size, float(chart.start.norm)), "depth": np.full(chart.values.size, float(chart.depth))}
     rows |= {chart.axis: chart.values}
@@ -225,7 +241,7 @@ def predicted(chart: RegimeMap) -> Boundaries:
     return out
 
 
-def draw_boundary(ax: Axes, chart: RegimeMap, rows: np.ndarray, sizes: np.ndarray, dashes: Any) -> None:
+def draw_boundary(ax: Axes, chart: Mapped, rows: np.ndarray, sizes: np.ndarray, dashes: Any) -> None:
     """Through the middle of the rows, up and down across a row that stands alone or where rows are whole depths."""
     if chart.axis == "depth" or np.isfinite(sizes).sum() == 1:
         y, x = np.repeat(rows, 2)[1:-1], np.repeat(sizes, 2)

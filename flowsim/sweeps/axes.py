@@ -81,7 +81,7 @@ def random(first: Any, last: Any, count: Any, seed: Any = 0, log: bool = False, 
 
     >>> import flowsim as fs
     >>> fs.sweeps.random(0.0, 1.0, 3, seed=7).values.round(3).tolist()
-    [0.625, 0.775, 0.897]
+    [0.625, 0.776, 0.897]
     """
     low, high, n = _range(first, last, count, 0.0 if log else -np.inf, fewest=1)
     chosen = int(arguments.whole("seed", seed, low=0))

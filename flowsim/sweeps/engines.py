@@ -15,6 +15,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 from flowsim import arguments
+from flowsim.dynamics.trajectory import versions
 from flowsim.sweeps.chunk import run_chunk
 from flowsim.sweeps.store import Store
 
@@ -189,26 +190,23 @@ def _quiet() -> Iterator[None]:
 
 
 def _check_workers(client: Any, store: Store) -> None:
-    """`NotBegun` unless each worker has this version and sees this store."""
-    import flowsim
-
-    path = str(store.path.resolve())
+    """`NotBegun` unless each worker has these versions and sees this store."""
+    path, here = str(store.path.resolve()), versions()
     try:
         client.wait_for_workers(1, timeout=PATIENCE)
     except TimeoutError:
         raise NotBegun(f"the cluster at {client.scheduler.address} has no workers") from None
-    for worker, (version, seen) in client.run(_seen, path).items():
-        if version != flowsim.__version__:
-            raise NotBegun(f"the worker {worker} has flowsim {version}, not {flowsim.__version__}")
+    for worker, (there, seen) in client.run(_seen, path).items():
+        if there != here:
+            differ = ", ".join(f"{name} {there.get(name)} (here {here[name]})" for name in here if there.get(name) != here[name])
+            raise NotBegun(f"the worker {worker} has other versions: {differ}")
         if seen != store.identity:
             raise NotBegun(f"the worker {worker} does not see the store at {path!r}: {SHARED}")
 
 
-def _seen(path: str) -> tuple[str, str]:
-    """On a worker: its version, and the identity of the store that it sees."""
-    import flowsim
-
+def _seen(path: str) -> tuple[dict[str, str], str]:
+    """On a worker: its versions, and the identity of the store that it sees."""
     try:
-        return flowsim.__version__, Store(path).identity
+        return versions(), Store(path).identity
     except (OSError, ValueError):
-        return flowsim.__version__, ""
+        return versions(), ""

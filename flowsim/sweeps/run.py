@@ -24,7 +24,8 @@ def run_sweep(
 ) -> "xarray.Dataset":
     """Run what is not finished of a sweep, chunk after chunk; the same numbers, bit for bit, whoever computes them.
 
-    path: of the store, a folder that is made.  resume: whether it may exist; then what is finished there is not computed again.
+    sweep: what to run.  path: of the store, a folder that is made.
+    resume: whether it may exist; then what is finished there is not computed again.
     workers: processes of this machine; default: this process.  scheduler: address of a Dask cluster instead, such as tcp://host:8786, whose
         workers see the store under the same path.
     other_versions: whether a store that was begun by other versions of the packages may be gone on with.

@@ -58,6 +58,8 @@ class Sweep:
     >>> sweep = fs.Sweep("flow", axes={"norm": fs.sweeps.log(0.1, 10, 5), "depth": [1, 2, 3]}, fixed={"time_last": 1e6})
     >>> sweep.sizes, sweep.elements, list(sweep.variables)
     ({'norm': 5, 'depth': 3}, 15, ['status', 'final_log_norm', 'final_log_tan_half_angle'])
+    >>> sweep.kind.name, sweep.grid.shape, sweep.grid.count, sweep.records
+    ('flow', (5, 3), 1, {})
     """
 
     run: str
@@ -123,7 +125,14 @@ class Sweep:
         return {self.dim_of(name): axis.values.size for name, axis in self.axes.items()}
 
     def dim_of(self, axis: str) -> str:
-        """The dimension an axis lies along."""
+        """The dimension an axis lies along: its own, or the one that it shares.
+
+        axis: its name.
+
+        >>> import flowsim as fs
+        >>> fs.Sweep("flow", axes={"norm": fs.sweeps.listed([1, 2], along="norms"), "depth": [1]}).dim_of("norm")
+        'norms'
+        """
         return self.axes[axis].along or axis
 
     @property
@@ -174,11 +183,26 @@ class Sweep:
         return Variable((*dims, *more), (*shape, *end), (*chunks, *end), quantity.dtype, quantity.fill, attrs)
 
     def own_size(self, dim: str) -> int:
-        """Of a dimension that only some quantities have: layers, or pairs of adjacent ones."""
+        """Of a dimension that only some quantities have.
+
+        dim: "layer", or "pair" of adjacent ones.
+
+        >>> import flowsim as fs
+        >>> fs.Sweep("layer-flow", axes={"seed": [0, 1]}, fixed={"depth": 3}).own_size("pair")
+        2
+        """
         return int(self.fixed["depth"]) - (dim == "pair")
 
     def columns(self, number: int) -> dict[str, np.ndarray]:
-        """The values of the swept arguments in a chunk, one a run, (n,)."""
+        """The values of the swept arguments in a chunk, one a run, (n,).
+
+        number: of the chunk, 0 to grid.count - 1.
+
+        >>> import flowsim as fs
+        >>> columns = fs.Sweep("flow", axes={"norm": [1.0, 2.0], "depth": [1, 3]}).columns(0)
+        >>> columns["norm"].tolist(), columns["depth"].tolist()
+        ([1.0, 1.0, 2.0, 2.0], [1, 3, 1, 3])
+        """
         box = self.grid.box(number)
         dims = list(self.sizes)
         sides = tuple(part.stop - part.start for part in box)
@@ -191,7 +215,12 @@ class Sweep:
         return out
 
     def config(self) -> dict[str, Any]:
-        """What the sweep is, everything JSON: two sweeps of one configuration give the same store."""
+        """What the sweep is, everything JSON: two sweeps of one configuration give the same store.
+
+        >>> import flowsim as fs
+        >>> fs.Sweep("flow", axes={"norm": fs.sweeps.log(0.1, 10, 5)}).config()["axes"]
+        {'norm': {'log': [0.1, 10.0], 'count': 5}}
+        """
         return {
             "run": self.run,
             "axes": {name: dict(axis.said) for name, axis in self.axes.items()},
@@ -204,7 +233,15 @@ class Sweep:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Sweep":
-        """The sweep that `config` told of."""
+        """The sweep that `config` told of, cut as it was then.
+
+        config: everything JSON. ValueError where it declares none.
+
+        >>> import flowsim as fs
+        >>> sweep = fs.Sweep("flow", axes={"norm": fs.sweeps.log(0.1, 10, 5)}, chunk=2)
+        >>> fs.Sweep.from_config(sweep.config()).grid == sweep.grid
+        True
+        """
         given = {name: config[name] for name in ("run", "axes", "fixed", "series", "final", "numbers")}
         made = cls(**given)
         # as it was cut then, whatever would be chosen now

@@ -19,7 +19,7 @@ def meanings(values: "xarray.DataArray") -> dict[int, str]:
 
 
 def names_of(values: "xarray.DataArray") -> np.ndarray:
-    """An array of codes, status or regime, by name; "pending" where a run is not done.
+    """An array of codes, status or regime, by name; a regime that was not found, for whatever reason the status tells, is "none".
 
     values: of a sweep's dataset. ValueError where it holds no codes.
 
@@ -27,7 +27,7 @@ def names_of(values: "xarray.DataArray") -> np.ndarray:
     >>> fs.sweeps.names_of(xarray.DataArray(np.array([1, 0], "i1"), attrs={"flag_values": [0, 1], "flag_meanings": "flow edge"})).tolist()
     ['edge', 'flow']
     """
-    known = {-1: "pending", **meanings(values)}
+    known = {-1: "none", **meanings(values)}
     if len(known) == 1:
         raise ValueError(f"`values` must be an array of codes, such as status or regime, but is {values.name!r}")
     codes = np.asarray(values.values)
@@ -43,7 +43,7 @@ def counts(values: "xarray.DataArray") -> dict[str, int]:
     >>> fs.sweeps.counts(xarray.DataArray(np.array([1, 0, 1], "i1"), attrs={"flag_values": [0, 1], "flag_meanings": "flow edge"}))
     {'flow': 1, 'edge': 2}
     """
-    known = {-1: "pending", **meanings(values)}
+    known = {-1: "none", **meanings(values)}
     total = np.zeros(max(known) + 2, dtype=np.int64)
     data: Any = values.data
     blocks = data.blocks.ravel() if hasattr(data, "blocks") else [data]

@@ -198,3 +198,32 @@ def test_a_scheduler_that_is_not_there_is_told(many: tuple[Path, Path], tmp_path
     with pytest.raises(ValueError, match="`workers` must be a whole number, 1 or more, but is 0"):
         run_sweep(sweep, tmp_path / "b.zarr", workers=0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_workers_of_other_versions_or_without_the_disk_are_told_of(many: tuple[Path, Path], tmp_path: Path, monkeypatch) -> None:
+    from flowsim.sweeps import engines
+
+    store = Store.create(tmp_path / "a.zarr", fs.Sweep.from_toml(many[0]))
+    answers: dict[str, tuple[dict[str, str], str]] = {}
+
+    class Client:
+        scheduler = type("Scheduler", (), {"address": "tcp://a:1"})
+
+        def wait_for_workers(self, count: int, timeout: float) -> None:
+            if not answers:
+                raise TimeoutError
+
+        def run(self, function: Callable, path: str) -> dict:
+            assert function(path) == (engines.versions(), store.identity)
+            return answers
+
+    with pytest.raises(engines.NotBegun, match="the cluster at tcp://a:1 has no workers"):
+        engines._check_workers(Client(), store)
+    answers["tcp://w:1"] = (engines.versions(), store.identity)
+    engines._check_workers(Client(), store)
+    answers["tcp://w:2"] = ({**engines.versions(), "jax": "0.0.1"}, store.identity)
+    with pytest.raises(engines.NotBegun, match=r"the worker tcp://w:2 has other versions: jax 0\.0\.1 \(here "):
+        engines._check_workers(Client(), store)
+    answers["tcp://w:2"] = (engines.versions(), engines._seen(str(tmp_path / "b.zarr"))[1])
+    with pytest.raises(engines.NotBegun, match="the worker tcp://w:2 does not see the store at "):
+        engines._check_workers(Client(), store)

@@ -76,8 +76,8 @@ class Quantity(NamedTuple):
 
     @property
     def fill(self) -> Any:
-        """Of elements that were not run."""
-        return np.nan if self.kind == "float" else -1
+        """Of elements that were not run; of counts, -1 says something else."""
+        return {"float": np.nan, "int": -2}.get(self.kind, -1) if isinstance(self.kind, str) else -1
 
 
 class Part(NamedTuple):
