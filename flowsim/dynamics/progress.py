@@ -41,8 +41,12 @@ class Progress:
             unit=self._unit,
             delay=PATIENCE,
             mininterval=0.2 if sys.stderr.isatty() else 10.0,
-            bar_format="{desc}: {percentage:3.0f}%|{bar:30}| {n:.4g}/{total:.4g} {unit} [{elapsed}<{remaining}"
-            + (", {rate_fmt}]" if self._rate else "]"),
+            bar_format="{desc}: {percentage:3.0f}%|{bar:30}| "
+            + (
+                "{n:.0f}/{total:.0f} {unit} [{elapsed}<{remaining}, {rate_fmt}]"
+                if self._rate
+                else "{n:.4g}/{total:.4g} {unit} [{elapsed}<{remaining}]"
+            ),
             file=sys.stderr,
             leave=False,
         )
