@@ -73,7 +73,7 @@ def _told(data: "xarray.Dataset", store: Path) -> int:
     print(f"store   {store}")
     if "pending" in ended:
         return complain(f"interrupted; {ended['pending']} runs are left, --resume goes on with them", INTERRUPTED)
-    for reason, count in Store(store).reasons().items():
+    for reason, count in Store(store).journal.reasons().items():
         complain(f"{count} runs could not be run: {reason}", FAILED)
     failed = sum(count for name, count in ended.items() if name in FAILURES)
     if failed:

@@ -6,11 +6,12 @@ All of them do the same work, `work`: compute a chunk, write it, mark it; what t
 
 import os
 import signal
+import threading
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache, partial
 from typing import Any
 
@@ -33,9 +34,27 @@ GONE = "the scheduler is gone; what its workers finished is in the store: resume
 def work(path: str, identity: str, number: int) -> int:
     """Compute a chunk, write it, and mark it as finished, unless it is; returns its number."""
     store = _opened(path, identity)
-    if not store.holds(number):
-        store.write(number, *run_chunk(store.sweep, number))
+    if not store.journal.holds(number):
+        outcome = run_chunk(store.sweep, number)
+        with _deferred():
+            store.write(number, *outcome)
     return number
+
+
+@contextmanager
+def _deferred() -> Iterator[None]:
+    """Ctrl-C is heard at the end of this: what is half written helps nobody, and takes no time to finish."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if heard:
+        raise KeyboardInterrupt
 
 
 @lru_cache(maxsize=4)
@@ -125,7 +144,8 @@ def _interrupt(processes: Iterable[Any]) -> None:
     for process in processes:
         process.join(0.2)
         while process.is_alive():
-            os.kill(process.pid or 0, signal.SIGINT)
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGINT)
             process.join(0.2)
 
 

@@ -53,7 +53,7 @@ def run_sweep(
     store = Store.create(target, sweep) if fresh else Store(target)
     store.require(sweep, other_versions)
     try:
-        with store.locked():
+        with store.journal.locked():
             _go(store, engine)
     except NotBegun:
         if fresh:
@@ -63,7 +63,7 @@ def run_sweep(
 
 
 def _go(store: Store, engine: Engine) -> None:
-    grid, finished = store.sweep.grid, store.finished()
+    grid, finished = store.sweep.grid, store.journal.finished()
     left = [number for number in range(grid.count) if number not in finished]
     done = sum(grid.elements(number) for number in finished)
     with Progress("runs", store.sweep.elements, "runs", done, rate=True) as progress:

@@ -1,17 +1,13 @@
 """Where a sweep's results stand: one Zarr store, a region a chunk, and a journal of the chunks whose data is on disk.
 
 A chunk is a region of every array that is one chunk of that array, so that no two writers ever touch one file. It counts as finished from
-where its number stands in the journal, which is written after its files have been flushed to the disk; what was cut short before that is
-overwritten. The journal has a file for each process that writes, of numbers in lines, each line written and flushed at once.
+where it stands in the journal, which is after its files have been flushed to the disk; what was cut short before that is overwritten.
 """
 
 import json
-import os
 import shutil
-import socket
-from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +16,7 @@ from uuid import uuid4
 import numpy as np
 
 from flowsim.dynamics.trajectory import versions
+from flowsim.sweeps.journal import Journal, flush
 from flowsim.sweeps.sweep import RECORD_DIM, Sweep
 
 if TYPE_CHECKING:
@@ -27,13 +24,13 @@ if TYPE_CHECKING:
 
 FORMAT = "flowsim sweep 1"
 JOURNAL = "journal"
-REASONS = ".reasons"
 
 
 class Store:
     """A store that exists, open to be written to.
 
-    path: of its folder.  sweep: what it is of.  identity: a name of its own, by which another machine knows that it sees the same.
+    path: of its folder.  sweep: what it is of.  journal: of its chunks.
+    identity: a name of its own, by which another machine knows that it sees the same.
     versions: of the packages that began it.
     """
 
@@ -48,7 +45,7 @@ class Store:
             self.versions = json.loads(attrs["versions"])
             group = zarr.open_group(self.path, mode="r+")
             self._arrays: dict[str, Any] = {name: group[name] for name in self.sweep.variables}
-        self._log = self.path / JOURNAL / f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}.txt"
+        self.journal = Journal(self.path / JOURNAL)
 
     @classmethod
     def create(cls, path: str | PathLike[str], sweep: Sweep) -> "Store":
@@ -69,7 +66,7 @@ class Store:
         return cls(target)
 
     def write(self, number: int, values: Mapping[str, np.ndarray], reasons: Mapping[str, int] | None = None) -> None:
-        """The arrays of a chunk, and then its number in the journal. OSError naming the store where they cannot be written.
+        """The arrays of a chunk, and then its mark in the journal. OSError naming the store where they cannot be written.
 
         reasons: of runs that could not be run, with how many of them.
         """
@@ -80,67 +77,13 @@ class Store:
                 array[box] = values[name]
             for name, variable in self.sweep.variables.items():
                 beyond = ("0",) * (len(variable.dims) - len(place))
-                _flush(self.path.joinpath(name, "c", *map(str, place), *beyond))
-            if reasons:
-                self._append(self._log.with_suffix(REASONS), json.dumps({"chunk": number, "reasons": dict(reasons)}) + "\n")
-            self._append(self._log, f"{number}\n")
+                file = self.path.joinpath(name, "c", *map(str, place), *beyond)
+                # a chunk that holds nothing but the fill has no file
+                flush(file)
+                flush(file.parent)
+            self.journal.mark(number, reasons)
         except OSError as error:
             raise OSError(f"cannot write chunk {number} to {str(self.path)!r}: {error.strerror or error}") from error
-
-    def _append(self, path: Path, text: str) -> None:
-        line = text.encode()
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        try:
-            if os.write(handle, line) != len(line):
-                raise OSError("the disk is full")
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-    def holds(self, number: int) -> bool:
-        """Whether a chunk is finished, by the journal as it stands."""
-        wanted = f"\n{number}\n".encode()
-        return any(wanted in b"\n" + data for data in self._journal())
-
-    def finished(self) -> set[int]:
-        """The chunks that are finished. A line that was cut short does not count."""
-        out: set[int] = set()
-        for data in self._journal():
-            out.update(int(line) for line in data[: data.rfind(b"\n") + 1].split(b"\n") if line.isdigit())
-        return {number for number in out if number < self.sweep.grid.count}
-
-    def reasons(self) -> dict[str, int]:
-        """Why runs could not be run, and how many of them."""
-        told: dict[int, Mapping[str, int]] = {}
-        for entry in sorted((self.path / JOURNAL).glob(f"*{REASONS}")):
-            for line in entry.read_text(encoding="utf-8").splitlines():
-                with suppress(ValueError):
-                    one = json.loads(line)
-                    # of a chunk that was run twice, once
-                    told[one["chunk"]] = one["reasons"]
-        return dict(sum(map(Counter, told.values()), Counter[str]()))
-
-    def _journal(self) -> Iterator[bytes]:
-        for entry in sorted((self.path / JOURNAL).glob("*.txt")):
-            yield entry.read_bytes()
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Nobody else runs this sweep meanwhile, where the file system can tell. ValueError where somebody does."""
-        try:
-            import fcntl
-        except ImportError:
-            yield
-            return
-        with open(self.path / JOURNAL / "lock", "wb") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ValueError(f"another process is running the sweep in {str(self.path)!r}") from None
-            except OSError:
-                # a file system without locks
-                pass
-            yield
 
     def require(self, sweep: Sweep, other_versions: bool = False) -> None:
         """ValueError with the differences unless this is the store of ``sweep``, begun by these versions."""
@@ -245,20 +188,7 @@ def _make(path: Path, sweep: Sweep) -> None:
             attributes=dict(variable.attrs),
             dimension_names=variable.dims,
         )
-    group.create_group(JOURNAL, attributes={"long_name": "numbers of the chunks whose data is on disk"})
-
-
-def _flush(path: Path) -> None:
-    """A file that was written, and its name in its folder, to the disk. A chunk that holds nothing but the fill has no file."""
-    for one, flags in ((path, os.O_RDONLY), (path.parent, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))):
-        try:
-            handle = os.open(one, flags)
-        except FileNotFoundError:
-            continue
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    group.create_group(JOURNAL, attributes={"long_name": "the chunks whose data is on disk"})
 
 
 def _flat(config: Mapping[str, Any]) -> dict[str, Any]:

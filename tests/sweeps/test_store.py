@@ -2,7 +2,9 @@
 
 import errno
 import json
+import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 import xarray
 
 import flowsim as fs
-from flowsim.sweeps import counts, is_store, log, names_of, open_sweep, run_sweep
+from flowsim.sweeps import counts, is_store, journal, log, names_of, open_sweep, run_sweep
 from flowsim.sweeps import store as stores
 from flowsim.sweeps.store import Store
 
@@ -56,21 +58,21 @@ def test_names_of_laws_are_a_coordinate(tmp_path: Path, quick: Made) -> None:
     assert data.sel(law="sphere").final_log_norm.size == 1
 
 
-def test_a_chunk_counts_from_its_line_in_the_journal_on(tmp_path: Path, small: fs.Sweep, quick: Made) -> None:
+def test_a_chunk_counts_from_its_mark_in_the_journal_on(tmp_path: Path, small: fs.Sweep, quick: Made) -> None:
     store = Store.create(tmp_path / "a.zarr", small)
-    assert store.finished() == set()
+    assert store.journal.finished() == set()
     arrays, _ = stores_outcome(small, 2)
     store.write(2, arrays)
-    assert store.finished() == {2}
-    assert [store.holds(number) for number in range(4)] == [False, False, True, False]
-    # another process, which was killed while it wrote "13"
-    (tmp_path / "a.zarr" / "journal" / "other.txt").write_bytes(b"3\n1")
-    assert store.finished() == {2, 3}
-    assert not store.holds(1)
+    assert store.journal.finished() == {2}
+    assert [store.journal.holds(number) for number in range(4)] == [False, False, True, False]
+    # another process, which was killed while it marked chunk 1
+    (tmp_path / "a.zarr" / "journal" / "000" / "1.77.part").write_text('{"Va')
+    assert store.journal.finished() == {2}
+    assert not store.journal.holds(1)
     data = open_sweep(tmp_path / "a.zarr")
     assert counts(data.status) == {"pending": 9, "ok": 3}
     run_sweep(small, tmp_path / "a.zarr", resume=True)
-    assert quick() == [2, 0, 1]
+    assert quick() == [2, 0, 1, 3]
 
 
 def stores_outcome(sweep: fs.Sweep, number: int) -> tuple:
@@ -82,28 +84,45 @@ def stores_outcome(sweep: fs.Sweep, number: int) -> tuple:
 def test_the_journal_is_written_after_the_files_are_on_the_disk(tmp_path: Path, small: fs.Sweep, quick: Made, monkeypatch) -> None:
     store = Store.create(tmp_path / "a.zarr", small)
     events: list[str] = []
-    flush = stores._flush
-    monkeypatch.setattr(stores, "_flush", lambda path: (events.append(path.relative_to(store.path).as_posix()), flush(path)))
-    monkeypatch.setattr(Store, "_append", lambda self, path, text: events.append(text))
+    tell = lambda path: events.append(path.relative_to(store.path).as_posix())  # noqa: E731
+    monkeypatch.setattr(stores, "flush", tell)
+    monkeypatch.setattr(journal, "flush", tell)
     store.write(1, stores_outcome(small, 1)[0])
-    assert events == ["status/c/0/1", "log_norm/c/0/1/0", "final_risk/c/0/1", "1\n"]
-    assert all((store.path / name).is_file() for name in events[:-1])
+    files = [event for event in events if (store.path / event).is_file()]
+    assert files == ["status/c/0/1", "log_norm/c/0/1/0", "final_risk/c/0/1"]
+    assert events[-2].startswith("journal/000/1."), "written beside"
+    assert events[-1] == "journal/000", "and moved where it counts, last of all"
+    assert {str(Path(file).parent) for file in files} <= set(events)
 
 
 def test_a_full_disk_loses_nothing_that_was_finished(tmp_path: Path, small: fs.Sweep, quick: Made, monkeypatch) -> None:
-    flush, count = stores._flush, [0]
+    flush, count = stores.flush, [0]
 
     def full(path: Path) -> None:
         count[0] += 1
-        if count[0] > 7:
+        if count[0] > 13:
             raise OSError(errno.ENOSPC, "No space left on device")
         flush(path)
 
-    monkeypatch.setattr(stores, "_flush", full)
+    monkeypatch.setattr(stores, "flush", full)
     with pytest.raises(OSError, match=r"cannot write chunk 2 to '.*a\.zarr': No space left on device"):
         run_sweep(small, tmp_path / "a.zarr")
     monkeypatch.undo()
-    assert Store(tmp_path / "a.zarr").finished() == {0, 1}
+    assert Store(tmp_path / "a.zarr").journal.finished() == {0, 1}
+
+
+def test_ctrl_c_in_the_middle_of_a_chunks_writing_is_heard_after_it(tmp_path: Path, small: fs.Sweep, quick: Made, monkeypatch) -> None:
+    flush = stores.flush
+
+    def interrupted(path: Path) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        flush(path)
+
+    monkeypatch.setattr(stores, "flush", interrupted)
+    data = run_sweep(small, tmp_path / "a.zarr")
+    assert counts(data.status) == {"pending": 9, "ok": 3}
+    assert Store(tmp_path / "a.zarr").journal.finished() == {0}
+    assert quick() == [0]
 
 
 def test_a_store_is_made_whole_or_not_at_all(tmp_path: Path, small: fs.Sweep, monkeypatch) -> None:
@@ -155,7 +174,7 @@ def test_other_versions_are_refused_unless_they_are_asked_for(tmp_path: Path, sm
 
 def test_two_runs_of_one_sweep_at_once_are_refused(tmp_path: Path, small: fs.Sweep, quick: Made) -> None:
     store = Store.create(tmp_path / "a.zarr", small)
-    with store.locked(), pytest.raises(ValueError, match="another process is running the sweep in"):
+    with store.journal.locked(), pytest.raises(ValueError, match="another process is running the sweep in"):
         run_sweep(small, tmp_path / "a.zarr", resume=True)
     run_sweep(small, tmp_path / "a.zarr", resume=True)
 
@@ -184,7 +203,7 @@ def test_reasons_are_kept_and_those_of_a_chunk_counted_once(tmp_path: Path, smal
     store = Store.create(tmp_path / "a.zarr", small)
     for number, reasons in ((0, {"ValueError: no": 2}), (1, {"ValueError: no": 1, "MemoryError: ": 1}), (0, {"ValueError: no": 2})):
         store.write(number, stores_outcome(small, number)[0], reasons)
-    assert store.reasons() == {"ValueError: no": 3, "MemoryError: ": 1}
+    assert store.journal.reasons() == {"ValueError: no": 3, "MemoryError: ": 1}
 
 
 def test_names_are_of_codes_alone(tmp_path: Path, small: fs.Sweep, quick: Made) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 import flowsim as fs
 from flowsim.sweeps import counts, open_sweep, run_sweep
+from flowsim.sweeps.journal import Journal
 from flowsim.sweeps.store import Store
 
 PATIENCE = 120.0
@@ -37,7 +38,7 @@ class Begun:
         )
 
     def finished(self) -> set[int]:
-        return Store(self.store).finished() if (self.store / "journal").exists() else set()
+        return Journal(self.store / "journal").finished() if (self.store / "journal").exists() else set()
 
     def until(self, count: int) -> set[int]:
         """Wait until so many chunks are finished."""
@@ -74,7 +75,7 @@ def the_same(path: Path, other: Path) -> None:
 
 def resumed(file: Path, store: Path, whole: Path) -> None:
     """Goes on to the unbroken run, and writes nothing again that was finished."""
-    sweep, before, done = fs.Sweep.from_toml(file), written(store), Store(store).finished()
+    sweep, before, done = fs.Sweep.from_toml(file), written(store), Journal(store / "journal").finished()
     assert 0 < len(done) < sweep.grid.count, "it was killed in the middle"
     places = {"".join(map(str, reversed(sweep.grid.place(number)))): number for number in range(sweep.grid.count)}
     run_sweep(sweep, store, resume=True)
@@ -115,7 +116,7 @@ def test_ctrl_c_ends_it_cleanly(many: tuple[Path, Path], tmp_path: Path, words: 
     run.process.send_signal(signal.SIGINT)
     code, out, err = run.end()
     left = counts(open_sweep(tmp_path / "a.zarr").status).get("pending", 0)
-    assert code == 130
+    assert code == 130, err
     assert err.splitlines()[-1].endswith(f"flowsim: error: interrupted; {left} runs are left, --resume goes on with them")
     assert "Traceback" not in err
     assert f"{left} not run yet" in out
