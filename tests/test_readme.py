@@ -9,9 +9,11 @@ import pytest
 
 from flowsim import cli
 from flowsim.claims import STATEMENTS, registry
+from flowsim.sweeps import KINDS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+SWEEP = (ROOT / "docs" / "regimes.toml").read_text(encoding="utf-8")
 
 
 def test_the_examples_print_what_readme_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,12 +36,31 @@ def test_each_command_of_readme_runs(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    few = SWEEP.replace("count = 64", "count = 4").replace("count = 48", "count = 3").replace("steps = 100000", "steps = 100")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "regimes.toml").write_text(few, encoding="utf-8")
+    command = command.replace(" --workers 2", "")
+    for saved in re.findall(r"plot (\w+\.zarr)", command):
+        assert cli.main(["sweep", "docs/regimes.toml", "-o", saved]) == 0
     for saved in re.findall(r"plot (\w+\.nc)", command):
         assert cli.main(["flow", "--time-last", "1e3", "-o", saved]) == 0
     # the whole of figure 2 takes minutes
     short = ["--steps", "20", "--seeds", "1"] if command.startswith("flowsim relu") else []
     assert cli.main([*shlex.split(command)[1:], *short]) == 0
     assert capsys.readouterr().out
+
+
+def test_the_sweep_that_readme_and_the_guide_show_is_the_file() -> None:
+    for page in (README, (ROOT / "docs" / "sweeps.md").read_text(encoding="utf-8")):
+        assert f"```toml\n{SWEEP}```" in page
+
+
+def test_the_guide_to_sweeps_names_every_argument_and_quantity() -> None:
+    guide = (ROOT / "docs" / "sweeps.md").read_text(encoding="utf-8")
+    for kind in KINDS.values():
+        numbers = [name for name in kind.numbers if not name.endswith("_error")]
+        for name in (kind.name, *(argument.name for argument in kind.arguments), *kind.lists, *kind.series, *numbers):
+            assert f"`{name}`" in guide, (kind.name, name)
 
 
 def test_the_table_has_every_numbered_statement_of_the_paper() -> None:
