@@ -15,12 +15,13 @@ from flowsim import arguments
 from flowsim.sweeps.axes import Axis, as_axis
 from flowsim.sweeps.chunks import ChunkGrid, chunk_shape
 from flowsim.sweeps.kinds import KINDS, Argument, Kind, Quantity
-from flowsim.sweeps.kinds.kind import CODE, EXPONENTS, late_records
+from flowsim.sweeps.kinds.exponents import EXPONENTS, late_records
+from flowsim.sweeps.kinds.kind import CODE
 
 MEMORY_MIB = 512
 """What a chunk may take by default."""
 COPIES = 24
-"""Arrays of one number a record that a run holds while it is under way; measured in benchmarks/sweeps.py."""
+"""Arrays of one number a record that a run holds while it is under way."""
 MOST_ELEMENTS = 8192
 FEWEST_ELEMENTS = 4096
 PARTS = 32

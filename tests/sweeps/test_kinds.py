@@ -10,7 +10,8 @@ from flowsim.dynamics.descent import log_steps
 from flowsim.sweeps import CLASSES, KINDS, linear, log
 from flowsim.sweeps.chunk import run_chunk as outcome_of
 from flowsim.sweeps.kinds import kind as kinds
-from flowsim.sweeps.kinds.kind import CODE, Part, exponents, late_records, slope
+from flowsim.sweeps.kinds.exponents import exponents, late_records, slope
+from flowsim.sweeps.kinds.kind import CODE, Part
 
 
 def run_chunk(sweep: fs.Sweep, number: int) -> dict[str, np.ndarray]:

@@ -10,7 +10,8 @@ from flowsim.dynamics import SOLVERS
 from flowsim.layers import OBSERVABLES, OPTIONS, Layers, layer_descent, layer_flow, start_by_name
 from flowsim.layers.flow import MAX_STEPS
 from flowsim.layers.run import EMPIRICAL, PER_LAYER, PER_PAIR, LayerRun
-from flowsim.sweeps.kinds.kind import EXPONENTS, Argument, Columns, Kind, Part, Quantity, Wanted, exponents
+from flowsim.sweeps.kinds.exponents import EXPONENTS, exponents
+from flowsim.sweeps.kinds.kind import Argument, Columns, Kind, Part, Quantity, Wanted
 from flowsim.sweeps.kinds.plane import FLOW_TIMES, PATH, STEPS, flow_records, step_records
 from flowsim.sweeps.kinds.problem import LAW, risk_of
 

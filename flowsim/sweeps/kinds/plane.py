@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from flowsim import arguments
 from flowsim.dynamics import SOLVERS, gradient_descent, gradient_flow
 from flowsim.dynamics.descent import log_steps, records_of
 from flowsim.dynamics.flow import MAX_STEPS, check_times
 from flowsim.problem import log_times
-from flowsim.sweeps.kinds.kind import EXPONENTS, Argument, Columns, Kind, Part, Quantity, Wanted, exponents, late_records
+from flowsim.sweeps.kinds.exponents import EXPONENTS, exponents
+from flowsim.sweeps.kinds.kind import Argument, Columns, Kind, Part, Quantity, Wanted
 from flowsim.sweeps.kinds.problem import LAW, START, risk_of, start_of
 from flowsim.theory.rates import DEEPEST
 
@@ -76,11 +76,6 @@ def step_records(fixed: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return {"step": records_of(steps) if np.ndim(steps) else log_steps(int(steps), int(fixed["records"]))}
 
 
-def last_of(series: np.ndarray) -> np.ndarray:
-    """At the last record."""
-    return series[:, -1]
-
-
 def _risks(common: Mapping[str, Any], columns: Columns, count: int) -> Any:
     """A risk for each element, one object for each problem that differs."""
     names = [argument.name for argument in LAW]
@@ -132,10 +127,10 @@ def _descent(common: Mapping[str, Any], columns: Columns, wanted: Wanted, record
     return Part(run.status, {name: getattr(holder[name], name) for name in wanted.series}, numbers)
 
 
-def prepare_records(records: Mapping[str, np.ndarray], wanted: Wanted) -> None:
-    """ValueError where exponents are wanted of too few records."""
-    if any(name in EXPONENTS for name in wanted.numbers):
-        late_records(next(iter(records.values())).astype(float))
+def _prepare(values: Mapping[str, Any]) -> None:
+    risk_of(values)
+    if values.get("method") == "exact" and (values["max_exact_steps"] is not None or values["stop_at_burst"]):
+        raise ValueError("`max_exact_steps` and `stop_at_burst` belong to the method 'auto'")
 
 
 FLOW = Kind(
@@ -155,7 +150,7 @@ FLOW = Kind(
     {**EXPONENTS, "solver_steps": Quantity("steps of the solver", kind="int")},
     flow_records,
     _flow,
-    lambda values: _prepare(values),
+    _prepare,
 )
 
 DESCENT = Kind(
@@ -176,12 +171,5 @@ DESCENT = Kind(
     {**EXPONENTS, **_COUNTS, "peak_sharpness": Quantity("largest recorded sharpness sigma")},
     step_records,
     _descent,
-    lambda values: _prepare(values),
+    _prepare,
 )
-
-
-def _prepare(values: Mapping[str, Any]) -> None:
-    risk_of(values)
-    if values.get("method") == "exact" and (values["max_exact_steps"] is not None or values["stop_at_burst"]):
-        raise ValueError("`max_exact_steps` and `stop_at_burst` belong to the method 'auto'")
-    arguments.real("norm", values["norm"], low=0.0, strict=True)
