@@ -28,6 +28,7 @@ PATIENCE = 30.0
 """Seconds to wait for a scheduler to answer."""
 SHARED = "it must be on a disk that all workers share"
 SMALLER = "out of memory? Take smaller chunks"
+UNDER_MAIN = 'or does a script ask for workers outside `if __name__ == "__main__":`?'
 GONE = "the scheduler is gone; what its workers finished is in the store: resume the sweep"
 
 
@@ -97,9 +98,7 @@ class Processes:
                 losses.update(flying.values())
                 worst, times = losses.most_common(1)[0]
                 if times > MOST_LOSSES:
-                    raise RuntimeError(
-                        f"{times} processes died while chunk {worst} was under way: out of memory? Take smaller chunks"
-                    ) from None
+                    raise RuntimeError(f"{times} processes died while chunk {worst} was under way: {SMALLER}; {UNDER_MAIN}") from None
                 waiting.extendleft(flying.values())
                 flying.clear()
             except BaseException:

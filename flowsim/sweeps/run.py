@@ -26,8 +26,9 @@ def run_sweep(
 
     sweep: what to run.  path: of the store, a folder that is made.
     resume: whether it may exist; then what is finished there is not computed again.
-    workers: processes of this machine; default: this process.  scheduler: address of a Dask cluster instead, such as tcp://host:8786, whose
-        workers see the store under the same path.
+    workers: processes of this machine, which begin by importing the script that asks for them: it must do so under
+        ``if __name__ == "__main__":``. Default: this process.
+    scheduler: address of a Dask cluster instead, such as tcp://host:8786, whose workers see the store under the same path.
     other_versions: whether a store that was begun by other versions of the packages may be gone on with.
 
     Returns what `open_sweep` does. Ctrl-C ends it cleanly: what is finished stays, the rest has the status "pending". A run that fails has

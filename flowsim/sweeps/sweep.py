@@ -20,8 +20,6 @@ from flowsim.sweeps.kinds.kind import CODE
 
 MEMORY_MIB = 512
 """What a chunk may take by default."""
-COPIES = 24
-"""Arrays of one number a record that a run holds while it is under way."""
 MOST_ELEMENTS = 8192
 FEWEST_ELEMENTS = 4096
 PARTS = 32
@@ -318,15 +316,14 @@ class Sweep:
                     late_records(next(iter(records.values())).astype(float))
 
     def _affordable(self) -> int:
-        """Runs in a chunk, by the memory they take while they are under way."""
-        count = max((len(values) for values in self.kind.records(self._any()).values()), default=200)
-        most = int(self.memory_mib * 2**20 / (8 * COPIES * count))
+        """Runs in a chunk, by the memory they take while they are under way, at the largest values of the axes."""
+        largest = {name: _plain(max(axis.values.tolist())) for name, axis in self.axes.items()}
+        values = {**self.fixed, **largest}
+        count = max((len(one) for one in self.kind.records(values).values()), default=0)
+        each, beside = self.kind.arrays(values)
+        most = int(self.memory_mib * 2**20 / (8 * ((each + len(self.series) + len(self.final)) * count + beside)))
         enough = max(-(-self.elements // PARTS), FEWEST_ELEMENTS)
         return max(1, min(most, enough, MOST_ELEMENTS))
-
-    def _any(self) -> dict[str, Any]:
-        """The fixed arguments, and the first values of the others."""
-        return {**self.fixed, **{name: _plain(axis.values[-1]) for name, axis in self.axes.items()}}
 
 
 def _options_of(given: dict[str, Any]) -> dict[str, Any]:

@@ -7,13 +7,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import psutil
 import pytest
 
 import flowsim as fs
-from flowsim.sweeps import counts, open_sweep, run_sweep
+from flowsim.sweeps import counts, engines, open_sweep, run_sweep
 from flowsim.sweeps.journal import Journal
 from flowsim.sweeps.store import Store
 
@@ -187,6 +189,30 @@ def test_a_cluster_from_beginning_to_end(many: tuple[Path, Path], tmp_path: Path
     the_same(tmp_path / "a.zarr", whole)
 
 
+def test_a_chunk_over_which_every_process_dies_is_given_up(small: fs.Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pools = []
+
+    class Pool:
+        def __init__(self, *_: object) -> None:
+            pools.append(self)
+
+        def submit(self, function: Callable, path: str, identity: str, number: int) -> Future:
+            future: Future = Future()
+            if number == 1:
+                future.set_exception(BrokenProcessPool())
+            else:
+                future.set_result(engines.work(path, identity, number))
+            return future
+
+        def shutdown(self, **_: object) -> None: ...
+
+    monkeypatch.setattr(engines, "ProcessPoolExecutor", Pool)
+    with pytest.raises(RuntimeError, match="4 processes died while chunk 1 was under way: out of memory"):
+        run_sweep(small, tmp_path / "a.zarr", workers=1)
+    assert len(pools) == 4
+    assert 1 not in Journal(tmp_path / "a.zarr" / "journal").finished()
+
+
 def test_a_scheduler_that_is_not_there_is_told(many: tuple[Path, Path], tmp_path: Path, monkeypatch) -> None:
     sweep = fs.Sweep.from_toml(many[0])
     monkeypatch.setattr("flowsim.sweeps.engines.PATIENCE", 1.0)
@@ -202,8 +228,6 @@ def test_a_scheduler_that_is_not_there_is_told(many: tuple[Path, Path], tmp_path
 
 
 def test_workers_of_other_versions_or_without_the_disk_are_told_of(many: tuple[Path, Path], tmp_path: Path, monkeypatch) -> None:
-    from flowsim.sweeps import engines
-
     store = Store.create(tmp_path / "a.zarr", fs.Sweep.from_toml(many[0]))
     answers: dict[str, tuple[dict[str, str], str]] = {}
 

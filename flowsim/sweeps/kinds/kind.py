@@ -103,7 +103,8 @@ class Kind:
     series: what can be recorded at times, by name.  numbers: what is one number a run.
     records: (fixed) -> the names and values of the coordinates of the records: {"time" or "step": (T,)}; {} where nothing has any.
     run: (arguments that are alike in the batch, (n,) arrays of the others, what is wanted, the records) -> `Part`.
-    prepare: (fixed and swept arguments of one element) -> None; ValueError where they go together as little as they may.
+    prepare: (fixed and swept arguments of one element) -> None; ValueError where they do not go together.
+    arrays: (arguments of one element) -> how many numbers a run holds while it is under way: for each record, and beside.
     """
 
     name: str
@@ -115,6 +116,7 @@ class Kind:
     records: Callable[[Mapping[str, Any]], Mapping[str, np.ndarray]]
     run: Callable[[Mapping[str, Any], Columns, Wanted, Mapping[str, np.ndarray]], Part]
     prepare: Callable[[Mapping[str, Any]], None]
+    arrays: Callable[[Mapping[str, Any]], tuple[int, int]]
 
     def argument(self, name: str) -> Argument:
         """The argument of this name; ValueError offering the nearest."""

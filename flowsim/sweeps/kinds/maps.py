@@ -8,9 +8,12 @@ import numpy as np
 
 from flowsim.sweeps.chart import CLASSES, MEASURED
 from flowsim.sweeps.kinds.kind import Argument, Columns, Kind, Part, Quantity, Wanted
-from flowsim.sweeps.kinds.plane import STEP_SIZE, depth
+from flowsim.sweeps.kinds.plane import DESCENT_ARRAYS, STEP_SIZE, depth
 from flowsim.sweeps.kinds.problem import LAW, START, risk_of
 from flowsim.sweeps.regimes import FEWEST, classify
+
+RECORDS = 200
+"""More than a cell of a map has, to any number of steps that a double counts."""
 
 _NAMES = np.array(list(CLASSES))
 
@@ -45,4 +48,5 @@ MAP = Kind(
     lambda fixed: {},
     _map,
     _prepare,
+    lambda values: (0, DESCENT_ARRAYS * RECORDS),
 )

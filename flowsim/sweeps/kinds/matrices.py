@@ -19,6 +19,9 @@ _OWN_DIM = {**dict.fromkeys(PER_LAYER, "layer"), **dict.fromkeys(PER_PAIR, "pair
 
 _OBSERVED = {name: Quantity(text, own_dim=_OWN_DIM.get(name)) for name, text in OBSERVABLES.items() if name not in EMPIRICAL}
 
+FLOW_COPIES, DESCENT_COPIES = 60, 12
+"""Of the matrices that a run holds while it is under way, measured."""
+
 _NETWORK = (
     Argument("start", "name", "gaussian", "how the network starts", names=tuple(OPTIONS), rank=5),
     Argument("start_scale", "number", None, "scale of the start", low=0.0, strict=True, rank=1, batched=True),
@@ -63,9 +66,18 @@ def _prepare(values: Mapping[str, Any]) -> None:
     _start(values, {name: np.array([values[name]]) for name in ("seed", "start_scale", "norm", "angle")}, risk_of(values).law.dim)
 
 
+def _arrays(descent: bool, values: Mapping[str, Any]) -> tuple[int, int]:
+    """For each record, and of the matrices: a solver holds a state for each of its stages."""
+    depth, width, dim = (int(values[name] or 2) for name in ("depth", "width", "dim"))
+    entries = dim * width + max(depth - 2, 0) * width**2 + width
+    return 10, (DESCENT_COPIES if descent else FLOW_COPIES) * entries
+
+
 def _kind(name: str, does: str, more: tuple[Argument, ...], lists: tuple[str, ...], records: Any, descent: bool) -> Kind:
     series = {**{key: PATH[key] for key in PATH if hasattr(LayerRun, key) or key.startswith("log_")}, **_OBSERVED}
-    return Kind(name, does, (*LAW, *_NETWORK, *more), lists, series, EXPONENTS, records, partial(_run, descent), _prepare)
+    return Kind(
+        name, does, (*LAW, *_NETWORK, *more), lists, series, EXPONENTS, records, partial(_run, descent), _prepare, partial(_arrays, descent)
+    )
 
 
 LAYER_FLOW = _kind(

@@ -16,6 +16,8 @@ from flowsim.sweeps.kinds.problem import LAW, START, risk_of, start_of
 from flowsim.theory.rates import DEEPEST
 
 RECORDS = 100
+FLOW_ARRAYS, DESCENT_ARRAYS = 20, 70
+"""Numbers that a run holds for each record while it is under way, measured."""
 
 PATH = {
     "log_norm": Quantity("log |w|, w the end-to-end predictor"),
@@ -151,6 +153,7 @@ FLOW = Kind(
     flow_records,
     _flow,
     _prepare,
+    lambda values: (FLOW_ARRAYS, 0),
 )
 
 DESCENT = Kind(
@@ -172,4 +175,5 @@ DESCENT = Kind(
     step_records,
     _descent,
     _prepare,
+    lambda values: (DESCENT_ARRAYS, 0),
 )
