@@ -175,8 +175,11 @@ class Cluster:
                 yield from _hand_out(store, deque(numbers), flying, partial(executor.submit, work), partial(_room, client))
             except KilledWorker as error:
                 raise RuntimeError(f"workers died over a chunk, again and again: {SMALLER} ({error})") from error
-            except CancelledError as error:
-                raise RuntimeError(GONE) from error
+            except Exception as error:
+                # whichever of its parts missed it first
+                if _gone(client) or isinstance(error, CancelledError):
+                    raise RuntimeError(GONE) from error
+                raise
             finally:
                 for future in flying:
                     future.cancel()
@@ -188,9 +191,13 @@ Engine = Here | Processes | Cluster
 
 def _room(client: Any) -> int:
     """Chunks that may be handed out at once. RuntimeError where the scheduler is gone."""
-    if client.status != "running" or client.scheduler_comm is None or client.scheduler_comm.comm.closed():
+    if _gone(client):
         raise RuntimeError(GONE)
     return AHEAD * max(sum(client.nthreads().values()), 1)
+
+
+def _gone(client: Any) -> bool:
+    return client.status != "running" or client.scheduler_comm is None or client.scheduler_comm.comm.closed()
 
 
 @contextmanager
