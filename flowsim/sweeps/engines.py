@@ -193,7 +193,10 @@ def _room(client: Any) -> int:
     """Chunks that may be handed out at once. RuntimeError where the scheduler is gone."""
     if _gone(client):
         raise RuntimeError(GONE)
-    return AHEAD * max(sum(client.nthreads().values()), 1)
+    try:
+        return AHEAD * max(sum(client.nthreads().values()), 1)
+    except (OSError, TimeoutError) as error:
+        raise RuntimeError(GONE) from error
 
 
 def _gone(client: Any) -> bool:
@@ -205,7 +208,8 @@ def _quiet() -> Iterator[None]:
     """A scheduler that is gone is told of once, by what is raised, not by every part that misses it."""
     import logging
 
-    ours = [logging.getLogger(name) for name in ("distributed", *logging.root.manager.loggerDict) if name.split(".")[0] == "distributed"]
+    names = ("distributed", "tornado", "asyncio", *logging.root.manager.loggerDict)
+    ours = [logging.getLogger(name) for name in dict.fromkeys(names) if name.split(".")[0] in names[:3]]
     levels = [logger.level for logger in ours]
     for logger in ours:
         logger.setLevel(logging.CRITICAL)

@@ -9,18 +9,19 @@ import pytest
 import flowsim as fs
 from flowsim.sweeps import log, run_sweep
 
-# twelve chunks of 32 flows each, some tenths of a second a chunk once the solver is compiled
+# twelve chunks of 32 descents each, some tenths of a second a chunk, and little to compile
 MANY = """
-run = "flow"
+run = "descent"
 [axes]
 norm = { log = [0.1, 10.0], count = 64 }
 depth = [1, 2, 3, 4, 5, 6]
 [fixed]
-time_last = 1e12
+method = "exact"
+steps = 40000
 records = 40
 [record]
 series = ["log_norm", "log_tan_half_angle"]
-numbers = ["norm_exponent"]
+numbers = ["norm_exponent", "first_burst"]
 [chunks]
 elements = 32
 """
