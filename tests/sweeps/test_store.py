@@ -14,7 +14,7 @@ import pytest
 import xarray
 
 import flowsim as fs
-from flowsim.sweeps import counts, is_store, journal, log, names_of, open_sweep, run_sweep
+from flowsim.sweeps import counts, engines, is_store, journal, log, names_of, open_sweep, run_sweep
 from flowsim.sweeps import store as stores
 from flowsim.sweeps.store import Store
 
@@ -58,7 +58,7 @@ def test_names_of_laws_are_a_coordinate(tmp_path: Path, quick: Made) -> None:
     assert data.sel(law="sphere").final_log_norm.size == 1
 
 
-def test_a_chunk_counts_from_its_mark_in_the_journal_on(tmp_path: Path, small: fs.Sweep, quick: Made) -> None:
+def test_a_chunk_counts_from_its_mark_in_the_journal_on(tmp_path: Path, small: fs.Sweep, quick: Made, monkeypatch) -> None:
     store = Store.create(tmp_path / "a.zarr", small)
     assert store.journal.finished() == set()
     arrays, _ = stores_outcome(small, 2)
@@ -71,13 +71,15 @@ def test_a_chunk_counts_from_its_mark_in_the_journal_on(tmp_path: Path, small: f
     assert not store.journal.holds(1)
     data = open_sweep(tmp_path / "a.zarr")
     assert counts(data.status) == {"pending": 9, "ok": 3}
+    handed: list[int] = []
+    work = engines.work
+    monkeypatch.setattr(engines, "work", lambda path, identity, number: (handed.append(number), work(path, identity, number))[1])
     run_sweep(small, tmp_path / "a.zarr", resume=True)
+    assert handed == [0, 1, 3]
     assert quick() == [2, 0, 1, 3]
 
 
 def stores_outcome(sweep: fs.Sweep, number: int) -> tuple:
-    from flowsim.sweeps import engines
-
     return engines.run_chunk(sweep, number)
 
 
