@@ -60,8 +60,9 @@ def sweep(
 def _told(data: "xarray.Dataset", store: Path) -> int:
     """What became of the runs, and the exit code that belongs to it."""
     from flowsim.sweeps import CLASSES, counts
+    from flowsim.sweeps.journal import Journal
     from flowsim.sweeps.kinds.kind import FAILURES, STATUS
-    from flowsim.sweeps.store import Store
+    from flowsim.sweeps.store import JOURNAL
 
     ended = counts(data.status)
     print("status  " + "; ".join(f"{count} {STATUS[name]}" for name, count in ended.items()))
@@ -73,7 +74,7 @@ def _told(data: "xarray.Dataset", store: Path) -> int:
     print(f"store   {store}")
     if "pending" in ended:
         return complain(f"interrupted; {ended['pending']} runs are left, --resume goes on with them", INTERRUPTED)
-    for reason, count in Store(store).journal.reasons().items():
+    for reason, count in Journal(store / JOURNAL).reasons().items():
         complain(f"{count} runs could not be run: {reason}", FAILED)
     failed = sum(count for name, count in ended.items() if name in FAILURES)
     if failed:

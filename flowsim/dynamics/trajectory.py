@@ -36,7 +36,7 @@ STATUS = {
 FORMAT = "flowsim trajectory 1"
 FAILED = ("step_cap", "solver_failed", "series_ended", "overflow", "stopped")
 
-_UNITS = {
+UNITS = {
     "log_norm": ("1", "log |w|, w the end-to-end predictor"),
     "norm": ("1", "|w|"),
     "log_tan_half_angle": ("1", "log tan(theta/2), theta the angle between w and v"),
@@ -44,6 +44,7 @@ _UNITS = {
     "risk": ("1", "population risk"),
     "error_rate": ("1", "probability of a wrong sign"),
 }
+"""Unit and long name of what every run records."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,16 +69,17 @@ class Coverage:
     direction_error: Array
 
     def __getitem__(self, index: Any) -> "Coverage":
-        return Coverage(*(np.asarray(getattr(self, name)[index]) for name in _COVERAGE))
+        return Coverage(*(np.asarray(getattr(self, name)[index]) for name in COVERAGE))
 
 
-_COVERAGE = {
+COVERAGE = {
     "exact_steps": "steps taken one by one",
     "covered_steps": "steps covered by the modified field",
     "first_burst": "first step at which the growing direction error turns the norm down; -1 for none",
     "norm_error": "estimated relative error of |w|",
     "direction_error": "estimated error of log tan(theta/2), relative to the larger of its size and 1",
 }
+"""Long names of what `Coverage` holds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -336,7 +338,7 @@ class Trajectory:
 
         batch = tuple(f"batch_{i}" for i in range(len(self.shape)))
         data: dict[str, Any] = {}
-        for name, (unit, long_name) in _UNITS.items():
+        for name, (unit, long_name) in UNITS.items():
             data[name] = ((*batch, "record"), getattr(self, name), {"units": unit, "long_name": long_name})
         if self.side is not None:
             data["side"] = ((*batch, "record"), self.side, {"units": "1", "long_name": "sign of the part of w across v"})
@@ -352,7 +354,7 @@ class Trajectory:
         if self.log_layer is not None:
             data["log_layer"] = ((*batch, "record"), self.log_layer, {"units": "1", "long_name": "log |a|, a the size of layers 2 to N"})
         if self.coverage is not None:
-            for name, long_name in _COVERAGE.items():
+            for name, long_name in COVERAGE.items():
                 values = getattr(self.coverage, name)
                 data[name] = (batch if values.shape == self.shape else (*batch, "record"), values, {"units": "1", "long_name": long_name})
         time_dims = (*batch, "record") if self.time.ndim > 1 else ("record",)
@@ -424,7 +426,7 @@ def trajectory_of(data: "xarray.Dataset") -> Trajectory:
         np.asarray(data["step_size"].values) if "step_size" in data else None,
         json.loads(data.attrs["config"]),
         np.asarray(data["log_layer"].values) if "log_layer" in data else None,
-        Coverage(*(np.asarray(data[name].values) for name in _COVERAGE)) if "norm_error" in data else None,
+        Coverage(*(np.asarray(data[name].values) for name in COVERAGE)) if "norm_error" in data else None,
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from flowsim.dynamics.trajectory import STATUS as PLANE_STATUS
-from flowsim.dynamics.trajectory import message_of
+from flowsim.dynamics.trajectory import UNITS, message_of
 from flowsim.files import read_netcdf, write_whole
 from flowsim.layers.network import Layers
 from flowsim.problem import PopulationRisk
@@ -219,12 +219,10 @@ class LayerRun:
         names = list(STATUS)
         code = np.vectorize(names.index, otypes=[np.int64])(self.status)
         data: dict[str, Any] = {
-            "log_norm": ((*batch, "record"), self.log_norm, {"units": "1", "long_name": "log |w|, w the end-to-end predictor"}),
-            "log_tan_half_angle": (
-                (*batch, "record"),
-                self.log_tan_half_angle,
-                {"units": "1", "long_name": "log tan(theta/2), theta the angle between w and v"},
-            ),
+            **{
+                name: ((*batch, "record"), getattr(self, name), dict(zip(("units", "long_name"), UNITS[name], strict=True)))
+                for name in ("log_norm", "log_tan_half_angle")
+            },
             "status": (
                 batch,
                 code,

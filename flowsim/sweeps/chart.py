@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from flowsim.dynamics.trajectory import COVERAGE
 from flowsim.files import read_netcdf, write_whole
 from flowsim.problem import PopulationRisk, Start
 from flowsim.problem.risk import risk_from_config
@@ -35,7 +36,7 @@ AXES = {"angle": "starting angle theta", "norm": "starting norm r(0)", "depth": 
 FORMAT = "flowsim regime map 1"
 
 MEASURED = {
-    "first_burst": "first step at which the growing direction error turns the norm down; -1 for none",
+    "first_burst": COVERAGE["first_burst"],
     "peak_sharpness": "largest recorded sharpness sigma",
     "last_sharpness": "sharpness sigma at the last record reached",
     "norm_gap": "log r - log r_f at the last step, f the flow",

@@ -1,5 +1,6 @@
 """The command line, run in this process."""
 
+import re
 from typing import NamedTuple
 
 import pytest
@@ -24,3 +25,17 @@ def command(capsys, tmp_path, monkeypatch):
         return Outcome(code, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture
+def plot_refuses(command, tmp_path):
+    """plot_refuses(words, pattern): `plot` says so in one line, and draws no figure."""
+
+    def refuses(words, pattern):
+        outcome = command("plot", *words, "-o", "a.pdf")
+        assert outcome.code == 2
+        assert outcome.err.count("\n") == 1
+        assert re.search(pattern, outcome.err), outcome.err
+        assert not (tmp_path / "a.pdf").exists()
+
+    return refuses

@@ -88,12 +88,8 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("line", REFUSED)
-def test_what_does_not_go_together_is_one_line_and_no_file(command, saved, tmp_path, line):
-    outcome = command("plot", *saved(line), "-o", "a.pdf")
-    assert outcome.code == 2
-    assert outcome.err.count("\n") == 1
-    assert re.search(REFUSED[line], outcome.err), outcome.err
-    assert not (tmp_path / "a.pdf").exists()
+def test_what_does_not_go_together_is_one_line_and_no_file(plot_refuses, saved, line):
+    plot_refuses(saved(line), REFUSED[line])
 
 
 def test_a_failed_run_has_a_trajectory_and_no_rate(command, gaussian, tmp_path):

@@ -63,7 +63,7 @@ class Argument:
 
 
 class Quantity(NamedTuple):
-    """What can be recorded. kind: "float", "int", or a tuple of names that codes stand for.  size: of its own dimension, by argument."""
+    """What can be recorded. kind: "float", "int", or a tuple of names that codes stand for.  own_dim: "layer" or "pair", if it has one."""
 
     long_name: str
     units: str = "1"
@@ -72,12 +72,12 @@ class Quantity(NamedTuple):
 
     @property
     def dtype(self) -> np.dtype:
-        return np.dtype({"float": "f8", "int": "i8"}.get(self.kind, "i1") if isinstance(self.kind, str) else "i1")
+        return np.dtype({"float": "f8", "int": "i8"}.get(self.kind, "i1"))
 
     @property
     def fill(self) -> Any:
         """Of elements that were not run; of counts, -1 says something else."""
-        return {"float": np.nan, "int": -2}.get(self.kind, -1) if isinstance(self.kind, str) else -1
+        return {"float": np.nan, "int": -2}.get(self.kind, -1)
 
 
 class Part(NamedTuple):
@@ -108,7 +108,6 @@ class Kind:
     """
 
     name: str
-    does: str
     arguments: tuple[Argument, ...]
     lists: tuple[str, ...]
     series: Mapping[str, Quantity]

@@ -8,7 +8,7 @@ import numpy as np
 
 from flowsim.sweeps.chart import CLASSES, MEASURED
 from flowsim.sweeps.kinds.kind import Argument, Columns, Kind, Part, Quantity, Wanted
-from flowsim.sweeps.kinds.plane import DESCENT_ARRAYS, STEP_SIZE, depth
+from flowsim.sweeps.kinds.plane import DEPTH, DESCENT_ARRAYS, STEP_SIZE
 from flowsim.sweeps.kinds.problem import LAW, START, risk_of
 from flowsim.sweeps.regimes import FEWEST, classify
 
@@ -31,12 +31,11 @@ def _prepare(values: Mapping[str, Any]) -> None:
 
 MAP = Kind(
     "map",
-    "what descents do: the classes of a regime map",
     (
         *(argument for argument in LAW if argument.name != "label_noise"),
         *START,
         STEP_SIZE,
-        replace(depth(), rank=5),
+        replace(DEPTH, rank=5),
         Argument("steps", "whole", 100_000, "number of steps", low=FEWEST),
     ),
     (),

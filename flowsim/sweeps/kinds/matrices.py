@@ -37,14 +37,14 @@ def _start(common: Mapping[str, Any], columns: Columns, dim: int) -> Layers:
     """A network for each of n elements: alike starts of several seeds are made at once."""
     options = [name for name in ("start_scale", "norm", "angle") if columns[name][0] is not None]
     rows = np.array([columns[name].astype(float) for name in options]).T.reshape(columns["seed"].size, len(options))
-    kinds, which = np.unique(rows, axis=0, return_inverse=True)
-    order = np.argsort(which.reshape(-1), kind="stable")
+    kinds, inverse = np.unique(rows, axis=0, return_inverse=True)
+    which = inverse.reshape(-1)
     made = []
     for i, row in enumerate(kinds.tolist()):
         given = {"scale" if name == "start_scale" else name: value for name, value in zip(options, row, strict=True)}
-        seeds = columns["seed"][which.reshape(-1) == i]
+        seeds = columns["seed"][which == i]
         made.append(start_by_name(common["start"], dim, common["depth"], common["width"], seeds, **given).matrices)
-    back = np.argsort(order)
+    back = np.argsort(np.argsort(which, kind="stable"))
     return Layers([np.concatenate(matrices)[back] for matrices in zip(*made, strict=True)])
 
 
@@ -73,16 +73,15 @@ def _arrays(descent: bool, values: Mapping[str, Any]) -> tuple[int, int]:
     return 10, (DESCENT_COPIES if descent else FLOW_COPIES) * entries
 
 
-def _kind(name: str, does: str, more: tuple[Argument, ...], lists: tuple[str, ...], records: Any, descent: bool) -> Kind:
+def _kind(name: str, more: tuple[Argument, ...], lists: tuple[str, ...], records: Any, descent: bool) -> Kind:
     series = {**{key: PATH[key] for key in PATH if hasattr(LayerRun, key) or key.startswith("log_")}, **_OBSERVED}
     return Kind(
-        name, does, (*LAW, *_NETWORK, *more), lists, series, EXPONENTS, records, partial(_run, descent), _prepare, partial(_arrays, descent)
+        name, (*LAW, *_NETWORK, *more), lists, series, EXPONENTS, records, partial(_run, descent), _prepare, partial(_arrays, descent)
     )
 
 
 LAYER_FLOW = _kind(
     "layer-flow",
-    "gradient flow of networks of matrices",
     (
         Argument("solver", "name", None, "solver", names=tuple(SOLVERS)),
         Argument("rtol", "number", 1e-9, "relative accuracy aimed at", low=1e-12, high=1e-3),
@@ -96,7 +95,6 @@ LAYER_FLOW = _kind(
 
 LAYER_DESCENT = _kind(
     "layer-descent",
-    "gradient descent of networks of matrices",
     (Argument("step_size", "number", 0.1, "step size eta", low=0.0, strict=True, rank=4), *STEPS),
     ("steps",),
     step_records,

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from flowsim.dynamics import SOLVERS, gradient_descent, gradient_flow
-from flowsim.dynamics.descent import log_steps, records_of
+from flowsim.dynamics.descent import records_of
 from flowsim.dynamics.flow import MAX_STEPS, check_times
+from flowsim.dynamics.trajectory import COVERAGE, UNITS
 from flowsim.problem import log_times
 from flowsim.sweeps.kinds.exponents import EXPONENTS, exponents
 from flowsim.sweeps.kinds.kind import Argument, Columns, Kind, Part, Quantity, Wanted
@@ -20,29 +21,21 @@ FLOW_ARRAYS, DESCENT_ARRAYS = 20, 70
 """Numbers that a run holds for each record while it is under way, measured."""
 
 PATH = {
-    "log_norm": Quantity("log |w|, w the end-to-end predictor"),
-    "norm": Quantity("|w|"),
-    "log_tan_half_angle": Quantity("log tan(theta/2), theta the angle between w and v"),
-    "angle": Quantity("angle theta between w and v", "rad"),
+    **{name: Quantity(long_name, units) for name, (units, long_name) in UNITS.items()},
     "one_minus_cos": Quantity("1 - cos(theta)"),
-    "risk": Quantity("population risk"),
-    "error_rate": Quantity("probability of a wrong sign"),
 }
 """What a run of any kind records."""
+
+_ERRORS = ("norm_error", "direction_error")
 
 _DESCENT = {
     "side": Quantity("sign of the part of w across v"),
     "sharpness": Quantity("sharpness sigma: a step multiplies the part of w across v by 1 - sigma"),
     "log_layer": Quantity("log |a|, a the size of layers 2 to N"),
-    "norm_error": Quantity("estimated relative error of |w|"),
-    "direction_error": Quantity("estimated error of log tan(theta/2), relative to the larger of its size and 1"),
+    **{name: Quantity(COVERAGE[name]) for name in _ERRORS},
 }
 
-_COUNTS = {
-    "first_burst": Quantity("first step at which the growing direction error turns the norm down; -1 for none", kind="int"),
-    "exact_steps": Quantity("steps taken one by one", kind="int"),
-    "covered_steps": Quantity("steps covered by the modified field", kind="int"),
-}
+_COUNTS = {name: Quantity(COVERAGE[name], kind="int") for name in ("first_burst", "exact_steps", "covered_steps")}
 
 FLOW_TIMES = (
     Argument("time_first", "number", 1e-2, "first time recorded", low=0.0, strict=True),
@@ -54,11 +47,7 @@ STEPS = (
     Argument("records", "whole", RECORDS, "number of records", low=2),
 )
 
-
-def depth(rank: int = 7, batched: bool = True) -> Argument:
-    return Argument("depth", "whole", 1, "number of layers N", low=1, high=DEEPEST, rank=rank, batched=batched)
-
-
+DEPTH = Argument("depth", "whole", 1, "number of layers N", low=1, high=DEEPEST, rank=7, batched=True)
 STEP_SIZE = Argument("step_size", "number", 0.1, "step size eta", low=0.0, strict=True, rank=4, batched=True)
 
 # in the plane a batch may hold several laws
@@ -74,24 +63,20 @@ def flow_records(fixed: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 def step_records(fixed: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """The steps: listed, or evenly spaced in log k."""
-    steps = fixed["steps"]
-    return {"step": records_of(steps) if np.ndim(steps) else log_steps(int(steps), int(fixed["records"]))}
+    return {"step": records_of(fixed["steps"], fixed.get("records", RECORDS))}
 
 
-def _risks(common: Mapping[str, Any], columns: Columns, count: int) -> Any:
+def _risks(columns: Columns) -> Any:
     """A risk for each element, one object for each problem that differs."""
     names = [argument.name for argument in LAW]
-    known: dict[tuple[Any, ...], Any] = {}
-    rows = list(zip(*(columns[name].tolist() if name in columns else [common[name]] * count for name in names), strict=True))
-    for row in dict.fromkeys(rows):
-        known[row] = risk_of(dict(zip(names, row, strict=True)))
+    rows = list(zip(*(columns[name].tolist() for name in names), strict=True))
+    known = {row: risk_of(dict(zip(names, row, strict=True))) for row in dict.fromkeys(rows)}
     return next(iter(known.values())) if len(known) == 1 else [known[row] for row in rows]
 
 
 def _flow(common: Mapping[str, Any], columns: Columns, wanted: Wanted, records: Mapping[str, np.ndarray]) -> Part:
-    count = columns["norm"].size
     run = gradient_flow(
-        _risks(common, columns, count),
+        _risks(columns),
         start_of(columns),
         records["time"],
         columns["depth"],
@@ -106,10 +91,9 @@ def _flow(common: Mapping[str, Any], columns: Columns, wanted: Wanted, records: 
 
 
 def _descent(common: Mapping[str, Any], columns: Columns, wanted: Wanted, records: Mapping[str, np.ndarray]) -> Part:
-    count = columns["norm"].size
     automatic = common["method"] == "auto"
     run = gradient_descent(
-        _risks(common, columns, count),
+        _risks(columns),
         start_of(columns),
         columns["step_size"],
         records["step"],
@@ -118,14 +102,14 @@ def _descent(common: Mapping[str, Any], columns: Columns, wanted: Wanted, record
         common["max_exact_steps"],
         common["stop_at_burst"],
         # a shadow is followed only for who wants to know what it tells
-        automatic and bool({"norm_error", "direction_error"} & set(wanted.series)),
+        automatic and bool(set(_ERRORS) & set(wanted.series)),
     )
     assert run.coverage is not None
     numbers = exponents(run, run.time, wanted.numbers)
     numbers |= {name: getattr(run.coverage, name) for name in _COUNTS if name in wanted.numbers}
     if "peak_sharpness" in wanted.numbers:
         numbers["peak_sharpness"] = np.fmax.reduce(run.sharpness, axis=1)
-    holder = {name: run.coverage if name in ("norm_error", "direction_error") else run for name in wanted.series}
+    holder = {name: run.coverage if name in _ERRORS else run for name in wanted.series}
     return Part(run.status, {name: getattr(holder[name], name) for name in wanted.series}, numbers)
 
 
@@ -137,11 +121,10 @@ def _prepare(values: Mapping[str, Any]) -> None:
 
 FLOW = Kind(
     "flow",
-    "gradient flow of balanced layers",
     (
         *_LAWS,
         *START,
-        depth(),
+        DEPTH,
         Argument("solver", "name", None, "solver", names=tuple(SOLVERS)),
         Argument("rtol", "number", 1e-10, "relative accuracy aimed at", low=1e-12, high=1e-3),
         Argument("max_steps", "whole", MAX_STEPS, "most steps of the solver", low=1),
@@ -158,12 +141,11 @@ FLOW = Kind(
 
 DESCENT = Kind(
     "descent",
-    "gradient descent of balanced layers",
     (
         *_LAWS,
         *START,
         STEP_SIZE,
-        depth(),
+        DEPTH,
         Argument("method", "name", "auto", "how steps are taken", names=("auto", "exact")),
         Argument("max_exact_steps", "whole", None, "most steps taken one by one", low=0),
         Argument("stop_at_burst", "flag", False, "whether a run ends at its first burst"),
