@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from flowsim import finite as finite
     from flowsim import layers as layers
     from flowsim import present as present
     from flowsim import relu as relu
@@ -48,7 +49,7 @@ _ROOMS = {
     "claims": "check measure_rate",
     "sweeps": "Sweep regime_map",
 }
-_PUBLIC_ROOMS = ("layers", "present", "relu", "samples", "sweeps", "theory")
+_PUBLIC_ROOMS = ("finite", "layers", "present", "relu", "samples", "sweeps", "theory")
 _HOME = {name: room for room, names in _ROOMS.items() for name in names.split()}
 
 __all__ = [
@@ -70,6 +71,7 @@ __all__ = [
     "Trajectory",
     "check",
     "compare",
+    "finite",
     "gap_order",
     "gradient_descent",
     "gradient_flow",
