@@ -14,9 +14,9 @@ from flowsim.finite.homogeneity import check_homogeneous
 from flowsim.finite.limits import Conditions, LeakyLimit, conditions, leaky_limit
 from flowsim.finite.losses import LOSSES, margin_of_total
 from flowsim.finite.mixtures import linear_test_error, mixture, with_margin
+from flowsim.finite.network import Network
 from flowsim.finite.networks import (
     NETWORKS,
-    Network,
     convolution,
     custom,
     deep_linear,

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowsim.finite.losses import log_losses
-from flowsim.finite.networks import Network
+from flowsim.finite.network import Network
 
 
 class Problem(NamedTuple):

@@ -14,7 +14,7 @@ from flowsim.dynamics.flow import SOLVERS, check_solver
 from flowsim.dynamics.progress import Progress
 from flowsim.finite.activations import ROUNDING
 from flowsim.finite.field import Problem, State, Unravel, place, rates
-from flowsim.finite.networks import Network
+from flowsim.finite.network import Network
 from flowsim.finite.reading import problem_of
 from flowsim.finite.recording import Records, Setup
 from flowsim.finite.run import HomogeneousRun
@@ -98,15 +98,16 @@ def homogeneous_flow(
 
     Followed in log(1 + t/t0), as (log |W|, W/|W|), by the gradient of log L (`flowsim.finite.field`), so that nothing underflows.
 
-    network: a `Network`.  data: a `TrainingSet`, or a `flowsim.samples.DataSet`.  start: W(0), a pytree of arrays, as ``network.start(seed)``.
+    network: a `Network`.  data: a `TrainingSet`, or a `flowsim.samples.DataSet`.
+    start: W(0), a pytree of arrays, such as ``network.start(seed)``.
     log_times: (T,), log t of the records, increasing strictly; `log_log_times` makes some.
     loss: "exponential", exp(-q), or "logistic", log(1 + exp(-q)).
-    solver: an adaptive diffrax solver, or the name of one in `flowsim.dynamics.SOLVERS`; default: Dopri8, and Kvaerno5 where that takes more than 100 000 steps
-        from one record to the next and there are 400 weights or fewer.
+    solver: an adaptive diffrax solver, or the name of one in `flowsim.dynamics.SOLVERS`; default: Dopri8, and Kvaerno5 where that takes
+        more than 100 000 steps from one record to the next and there are 400 weights or fewer.
     rtol: accuracy of a step, in log |W| and, as a vector, in W/|W|: 1e-13 to 1e-3. Margins are felt through |W|^p times their differences.
     max_steps: of the solver, from one record to the next.
-    rounding: delta, half the width of a rounded kink as the cosine of an angle, 0 to 0.1: see `flowsim.finite.activations`. With 0 a kink is
-        crossed by rejected steps, and a flow that has to slide along one ends with "step_cap".
+    rounding: delta, half the width of a rounded kink as the cosine of an angle, 0 to 0.1: see `flowsim.finite.activations`. With 0 a kink
+        is crossed by rejected steps, and a flow that has to slide along one ends with "step_cap".
     check: whether it is checked that the network is homogeneous of the order it says; without, any function is followed.
 
     Returns a `HomogeneousRun`; Ctrl-C ends it with what was reached. ValueError where an argument is not what it must be.

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from flowsim.finite.networks import Network
+from flowsim.finite.network import Network
 
 FACTORS = (0.5, 1.7, 3.0)
 """c, at which f(cW) is held against c^p f(W)."""

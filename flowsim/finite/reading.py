@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowsim.finite.field import Problem, State, place, split
-from flowsim.finite.networks import Layered, Network
+from flowsim.finite.layered import Layered
+from flowsim.finite.network import Network
 from flowsim.finite.training_set import TrainingSet
 
 
@@ -23,8 +24,7 @@ def _read(network: Network, unravel: Any, problem: Problem, test: Any, loss: str
     # 1 - cos = sin^2/(1 + cos) where cos > 0, and as it stands where it is not
     cosine, sine = along / whole, turned / whole
     gap = jnp.where(cosine > 0.0, sine**2 / (1.0 + jnp.maximum(cosine, 0.0)), 1.0 - cosine)
-    outputs = None if test is None else network.outputs(unravel(flat), test.x, rounding)
-    error = jnp.nan if outputs is None else jnp.mean(test.y * outputs <= 0.0)
+    error = jnp.nan if test is None else jnp.mean(test.y * network.outputs(unravel(flat), test.x, rounding) <= 0.0)
     return u, here.log_loss, gap, here.margins, here.weights, error, flat
 
 

@@ -7,10 +7,12 @@ import numpy as np
 from flowsim import arguments
 from flowsim.dynamics.trajectory import versions
 from flowsim.finite.activations import check_rounding
+from flowsim.finite.convolution import Convolution
 from flowsim.finite.field import State, flatten
 from flowsim.finite.homogeneity import check_homogeneous
+from flowsim.finite.layered import Layered
 from flowsim.finite.losses import LOSSES
-from flowsim.finite.networks import Convolution, Layered, Network
+from flowsim.finite.network import Network
 from flowsim.finite.reading import reader
 from flowsim.finite.run import HomogeneousRun, Kind
 from flowsim.finite.training_set import training_set_of

@@ -5,14 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from flowsim import arguments
 from flowsim.files import read_netcdf, write_whole
+from flowsim.finite.layer_gaps import layer_alignment_gap, rank_gap
 from flowsim.finite.losses import margin_of_total
+from flowsim.finite.path_tail import Tail, path_tail
 
 if TYPE_CHECKING:
     import xarray
@@ -43,13 +45,6 @@ QUANTITIES = {
     "predictor": ("1", "W_L ... W_1 over its norm"),
 }
 _OWN_DIM = {"direction": "weight", "margins": "sample", "weights": "sample", "predictor": "input"}
-
-
-class Tail(NamedTuple):
-    """left: what is left of a path.  error: by how much the estimate differs from one made from earlier records."""
-
-    left: float
-    error: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +105,7 @@ class HomogeneousRun:
         """RuntimeError with the message unless the run reached its last record.
 
         >>> import flowsim as fs
-        >>> data, network = fs.finite.mixture(n=10, dim=3, signal=2.0), fs.finite.deep_linear(dim=3)
+        >>> data, network = fs.finite.mixture(n=10, dim=3, signal=2.0), fs.finite.deep_linear(dim=3, depth=2, width=4)
         >>> fs.finite.homogeneous_flow(network, data, network.start(), [0.0, 1.0]).require_ok()
         """
         if not self.ok:
@@ -150,7 +145,7 @@ class HomogeneousRun:
 
     @property
     def slackness(self) -> Array:
-        """sum_i pi_i (q_i - min q)/(min q sum_i pi_i), (T,): how far samples that push are from the margin; nan up to where it is positive."""
+        """sum_i pi_i (q_i - min q)/(min q sum_i pi_i), (T,): how far samples that push are from the margin; nan until it is positive."""
         least = self.margins.min(axis=-1, keepdims=True)
         with np.errstate(invalid="ignore", divide="ignore"):
             excess = (self.weights * (self.margins - least)).sum(axis=-1) / (self.weights.sum(axis=-1) * least[..., 0])
@@ -162,9 +157,9 @@ class HomogeneousRun:
         record: index, 0 to T - 1, or from the end.
 
         >>> import flowsim as fs
-        >>> data, network = fs.finite.mixture(n=10, dim=3, signal=2.0), fs.finite.deep_linear(dim=3)
+        >>> data, network = fs.finite.mixture(n=10, dim=3, signal=2.0), fs.finite.deep_linear(dim=3, depth=2, width=4)
         >>> fs.finite.homogeneous_flow(network, data, network.start(), [0.0, 1.0]).layers(0)[0].shape
-        (1, 3)
+        (4, 3)
         """
         if not self.shapes:
             raise ValueError(f"`layers` are the matrices of a layered network, but this is {self.config['network']['network']!r}")
@@ -175,38 +170,21 @@ class HomogeneousRun:
         """sigma_2/sigma_1 of each layer, (T, L): 0 where it has rank one.
 
         >>> import flowsim as fs
-        >>> data, network = fs.finite.mixture(n=10, dim=3, signal=2.0), fs.finite.deep_linear(dim=3, depth=2)
+        >>> data, network = fs.finite.mixture(n=10, dim=3, signal=2.0), fs.finite.deep_linear(dim=3, depth=2, width=4)
         >>> fs.finite.homogeneous_flow(network, data, network.start(), [0.0, 1e3]).rank_gap().shape
         (2, 2)
         """
-        out = []
-        for record in range(self.log_time.size):
-            values = [np.linalg.svd(layer, compute_uv=False) if np.isfinite(layer).all() else [np.nan] for layer in self.layers(record)]
-            out.append([sigma[1] / sigma[0] if len(sigma) > 1 else 0.0 * sigma[0] for sigma in values])
-        return np.array(out)
+        return np.array([rank_gap(self.layers(record)) for record in range(self.log_time.size)])
 
     def layer_alignment_gap(self) -> Array:
         """1 - |<u_j, v_(j+1)>|, (T, L - 1), top left singular vector of a layer and top right one of the next: 0 where they are aligned.
 
         >>> import flowsim as fs
-        >>> data, network = fs.finite.mixture(n=10, dim=3, signal=2.0), fs.finite.deep_linear(dim=3, depth=2)
+        >>> data, network = fs.finite.mixture(n=10, dim=3, signal=2.0), fs.finite.deep_linear(dim=3, depth=2, width=4)
         >>> fs.finite.homogeneous_flow(network, data, network.start(), [0.0, 1e3]).layer_alignment_gap().shape
         (2, 1)
         """
-        out = []
-        for record in range(self.log_time.size):
-            layers = self.layers(record)
-            if not np.isfinite(layers[0]).all():
-                out.append([np.nan] * (len(layers) - 1))
-                continue
-            pairs = [(u[:, 0], vh[0]) for u, _, vh in map(np.linalg.svd, layers)]
-            row = []
-            for (left, _), (_, right) in zip(pairs[:-1], pairs[1:], strict=True):
-                # |a - b|^2/2 of unit vectors of one sense, without cancellation
-                sense = 1.0 if left @ right >= 0.0 else -1.0
-                row.append(0.5 * float(np.sum((left - sense * right) ** 2)))
-            out.append(row)
-        return np.array(out).reshape(self.log_time.size, -1)
+        return np.array([layer_alignment_gap(self.layers(record)) for record in range(self.log_time.size)])
 
     def distance_to(self, direction: Any) -> Array:
         """1 - cos of the angle between a linear network's predictor and a vector, (T,), without cancellation.
@@ -214,9 +192,9 @@ class HomogeneousRun:
         direction: (d,), not 0. ValueError where the network is not linear.
 
         >>> import flowsim as fs
-        >>> data, network = fs.finite.mixture(n=10, dim=3, signal=2.0), fs.finite.deep_linear(dim=3)
+        >>> data, network = fs.finite.mixture(n=10, dim=3, signal=2.0), fs.finite.deep_linear(dim=3, depth=2, width=4)
         >>> run = fs.finite.homogeneous_flow(network, data, network.start(), [0.0, 1e3])
-        >>> bool(run.distance_to(fs.samples.max_margin(data).direction)[-1] < 1e-4)
+        >>> bool(run.distance_to(fs.samples.max_margin(data).direction)[-1] < 1e-2)
         True
         """
         if self.predictor is None:
@@ -235,34 +213,12 @@ class HomogeneousRun:
         ValueError where log t does not reach 8, or the run did not get there.
 
         >>> import numpy as np, flowsim as fs
-        >>> data, network = fs.finite.mixture(n=10, dim=3, signal=2.0), fs.finite.deep_linear(dim=3)
-        >>> tail = fs.finite.homogeneous_flow(network, data, network.start(), fs.finite.log_times(1e3)).path_tail()
-        >>> 0.0 < tail.left < 0.01, tail.error < tail.left
+        >>> data, network = fs.finite.mixture(n=10, dim=3, signal=2.0), fs.finite.deep_linear(dim=3, depth=2, width=4)
+        >>> tail = fs.finite.homogeneous_flow(network, data, network.start(), fs.finite.log_log_times(1e3)).path_tail()
+        >>> 0.0 < tail.left < 0.2, tail.error < tail.left
         (True, True)
         """
-        from scipy.interpolate import PchipInterpolator
-
-        good = np.isfinite(self.path_length) & (self.log_time > 0.5)
-        last = self.log_time[-1]
-        if not self.ok or last < 8.0 or np.count_nonzero(good) < 6:
-            raise ValueError(
-                f"`path_tail` needs a run to log t = 8 or further, with 6 records or more, but this ended at {last:.4g}: {self.status}"
-            )
-        # against 1/log t the path is nearly straight far out
-        length = PchipInterpolator(np.log(self.log_time[good]), self.path_length[good])
-
-        def left(end: float) -> tuple[float, float]:
-            """After ``end``, and between ``end`` and the last record."""
-            z = length(np.log(np.array([end, end / 2.0, end / 4.0])))
-            near, before = float(z[0] - z[1]), float(z[1] - z[2])
-            if near <= 0.0:
-                return 0.0, float(self.path_length[-1] - z[0])
-            return (near * near / (before - near) if near < before else np.inf), float(self.path_length[-1] - z[0])
-
-        now, _ = left(last)
-        earlier, walked = left(last / np.sqrt(2.0))
-        error = abs(now + walked - earlier) if np.isfinite(now) and np.isfinite(earlier) else np.inf
-        return Tail(now, float(error))
+        return path_tail(self.log_time, self.path_length, self.status)
 
     def __str__(self) -> str:
         """What ran, on what, how far, where it ended."""
@@ -273,7 +229,7 @@ class HomogeneousRun:
         show = lambda values, form: " -> ".join(format(float(values[i]), form) for i in ends)  # noqa: E731
         return "\n".join(
             [
-                f"{self.kind} of {network['network']}, order {self.order:g}, {self.direction.shape[1]} weights: {self.log_time.size} records",
+                f"{self.kind} of {network['network']}, order {self.order:g}, {self.direction.shape[1]} weights: {len(reached)} records",
                 f"data    {data['name']}, n = {self.margins.shape[1]}; {self.loss} loss",
                 f"span    log t = {show(self.log_time, '.5g')}{steps}",
                 f"loss    log L = {show(self.log_loss, '.6g')}; log |W| = {show(self.log_norm, '.5g')}",
@@ -286,9 +242,9 @@ class HomogeneousRun:
         """A Dataset with units and long names; attrs hold the configuration as JSON.
 
         >>> import flowsim as fs
-        >>> data, network = fs.finite.mixture(n=10, dim=3, signal=2.0), fs.finite.deep_linear(dim=3)
+        >>> data, network = fs.finite.mixture(n=10, dim=3, signal=2.0), fs.finite.deep_linear(dim=3, depth=2, width=4)
         >>> dict(fs.finite.homogeneous_flow(network, data, network.start(), [0.0, 1e3]).to_xarray().sizes)
-        {'record': 2, 'weight': 3, 'sample': 10, 'input': 3}
+        {'record': 2, 'weight': 16, 'sample': 10, 'input': 3}
         """
         import xarray
 
@@ -318,7 +274,7 @@ class HomogeneousRun:
         path: of the file; one that stands there is replaced.
 
         >>> import tempfile, flowsim as fs
-        >>> data, network = fs.finite.mixture(n=10, dim=3, signal=2.0), fs.finite.deep_linear(dim=3)
+        >>> data, network = fs.finite.mixture(n=10, dim=3, signal=2.0), fs.finite.deep_linear(dim=3, depth=2, width=4)
         >>> run = fs.finite.homogeneous_flow(network, data, network.start(), [0.0, 1e3])
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     again = fs.finite.load_homogeneous(run.save(f"{folder}/run.nc"))
