@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from flowsim.commands.output import check_figure, write_all
 
 if TYPE_CHECKING:
+    import xarray
     from matplotlib.figure import Figure
 
     from flowsim.dynamics import Trajectory
@@ -41,14 +42,15 @@ def plot(
     y: str | None = None,
     value: str | None = None,
     at: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
+    panels: str | None = None,
 ) -> int:
-    """Draw saved runs, runs of layers or of ReLU networks, regime maps, or a sweep.
+    """Draw saved runs, runs of layers, of ReLU or of homogeneous networks, regime maps, or a sweep.
 
     Parameters
     ----------
     runs
-        Files that --output wrote: runs, runs of `layers` or `sgd`, runs of `relu`, or up to three maps. Or the store of one sweep, finished
-        or not.
+        Files that --output wrote: runs, runs of `layers` or `sgd`, runs of `relu` or of `finite`, or up to three maps. Or the store of one
+        sweep, finished or not.
     output
         The figure, as .pdf, .png or .svg.
     figure
@@ -68,33 +70,42 @@ def plot(
         Of a sweep: what is drawn [default: regime, or else the first of the numbers, or of what was recorded at the end].
     at
         Of a sweep: NAME=VALUE ..., where to take it along other axes; along all others the median is drawn, or the most frequent class.
+    panels
+        Of a sweep: an axis of up to four values, each of which has a map of its own beside the others.
     """
     check_figure(output)
-    asked = [f"--{name}" for name, given in {"x": x, "y": y, "value": value, "at": at}.items() if given is not None]
+    given = {"x": x, "y": y, "value": value, "at": at, "panels": panels}
+    asked = [f"--{name}" for name, value in given.items() if value is not None]
     # a sweep's store is a folder, what else is saved is a file
     if any(path.is_dir() for path in runs):
-        return _plot_sweep(runs, output, figure, page, x, y, value, at or [])
+        return _plot_sweep(runs, output, figure, page, x, y, value, at or [], panels)
     if asked:
         raise ValueError(f"{asked[0]} is for the store of a sweep, but {str(runs[0])!r} is not one")
     from flowsim.dynamics import Trajectory
     from flowsim.dynamics.trajectory import FORMAT, trajectory_of
     from flowsim.files import read_netcdf
+    from flowsim.finite import HomogeneousRun
+    from flowsim.finite.run import FORMAT as FINITE_FORMAT
+    from flowsim.finite.run import homogeneous_run_of
     from flowsim.layers.run import FORMAT as LAYERS_FORMAT
     from flowsim.layers.run import LayerRun, layer_run_of
-    from flowsim.present import layers_figure, regime_figure, relu_figure, save_figure
+    from flowsim.present import finite_figure, layers_figure, regime_figure, relu_figure, save_figure
     from flowsim.relu.run import FORMAT as RELU_FORMAT
     from flowsim.relu.run import ReluRun, run_of
     from flowsim.sweeps import RegimeMap
     from flowsim.sweeps.chart import FORMAT as MAP_FORMAT
     from flowsim.sweeps.chart import map_of
 
-    known = {FORMAT: trajectory_of, MAP_FORMAT: map_of, LAYERS_FORMAT: layer_run_of, RELU_FORMAT: run_of}
-    every: list[Trajectory | RegimeMap | LayerRun | ReluRun] = [read_netcdf(path, "a flowsim run or regime map", known) for path in runs]
+    known = {FORMAT: trajectory_of, MAP_FORMAT: map_of, LAYERS_FORMAT: layer_run_of, RELU_FORMAT: run_of, FINITE_FORMAT: homogeneous_run_of}
+    every: list[Trajectory | RegimeMap | LayerRun | ReluRun | HomogeneousRun] = [
+        read_netcdf(path, "a flowsim run or regime map", known) for path in runs
+    ]
     loaded = [one for one in every if isinstance(one, Trajectory)]
     drawers: dict[type, tuple[str, Callable[..., Any]]] = {
         RegimeMap: ("regime maps", regime_figure),
         LayerRun: ("runs of layers", layers_figure),
         ReluRun: ("runs of ReLU networks", relu_figure),
+        HomogeneousRun: ("runs of homogeneous networks", finite_figure),
     }
     for kind, (what, draw) in drawers.items():
         own = [one for one in every if isinstance(one, kind)]
@@ -118,10 +129,10 @@ def _plot_sweep(
     y: str | None,
     value: str | None,
     at: Sequence[str],
+    panels: str | None,
 ) -> int:
     import json
 
-    from flowsim.present import save_figure, sweep_figure
     from flowsim.sweeps import open_sweep
 
     if len(stores) > 1 or figure is not None:
@@ -129,10 +140,18 @@ def _plot_sweep(
     data = open_sweep(stores[0])
     if x is None:
         raise ValueError(f"a sweep needs --x: one of {', '.join(json.loads(data.attrs['config'])['axes'])}")
-    return write_all(partial(save_figure, sweep_figure(data, x, y, value, _picks(at), page), output))
+    return draw_sweep(data, output, x=x, y=y, value=value, at=at, page=page, panels=panels)
 
 
-def _picks(words: Sequence[str]) -> dict[str, str | float]:
+def draw_sweep(data: "xarray.Dataset", output: Path, **options: Any) -> int:
+    """The figure of a sweep into a file: what `plot` and `sweep` have in common. options: of `sweep_figure`, but for `at`, NAME=VALUE."""
+    from flowsim.present import save_figure, sweep_figure
+
+    picks = picks_of(options.pop("at"))
+    return write_all(partial(save_figure, sweep_figure(data, at=picks, **options), output))
+
+
+def picks_of(words: Sequence[str]) -> dict[str, str | float]:
     """NAME=VALUE as a value by its name: a number, where it is one."""
     out: dict[str, str | float] = {}
     for word in words:

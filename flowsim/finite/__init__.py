@@ -24,6 +24,8 @@ from flowsim.finite.networks import (
     relu_network,
     squared_relu_network,
 )
+from flowsim.finite.neuron_error import NeuronError, neuron_test_error
+from flowsim.finite.neurons import NeuronDescent, neuron_descent
 from flowsim.finite.real import load_data
 from flowsim.finite.run import STATUS, HomogeneousRun, load_homogeneous
 from flowsim.finite.training_set import TrainingSet
@@ -36,6 +38,8 @@ __all__ = [
     "HomogeneousRun",
     "LeakyLimit",
     "Network",
+    "NeuronDescent",
+    "NeuronError",
     "TrainingSet",
     "check_homogeneous",
     "conditions",
@@ -52,6 +56,8 @@ __all__ = [
     "log_log_times",
     "margin_of_total",
     "mixture",
+    "neuron_descent",
+    "neuron_test_error",
     "relu_network",
     "squared_relu_network",
     "with_margin",

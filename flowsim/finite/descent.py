@@ -73,8 +73,10 @@ class _Walker:
 
     @property
     def state(self) -> State:
-        size = np.linalg.norm(self._walk.flat)
-        return State(np.log(size), self._walk.flat / size, self._walk.path)
+        # of a walk that is lost too, whose state is nan
+        with np.errstate(over="ignore", invalid="ignore"):
+            size = np.linalg.norm(self._walk.flat)
+            return State(np.log(size), self._walk.flat / size, self._walk.path)
 
     @property
     def log_time(self) -> float:
@@ -82,7 +84,8 @@ class _Walker:
 
     @property
     def lost(self) -> bool:
-        return not np.isfinite(self._walk.flat).all()
+        with np.errstate(over="ignore", invalid="ignore"):
+            return not np.isfinite(np.linalg.norm(self._walk.flat))
 
 
 def homogeneous_descent(

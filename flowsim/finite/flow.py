@@ -170,8 +170,9 @@ class Follower:
         solver = self._named or (diffrax.Dopri8() if explicit else diffrax.Kvaerno5())
         leg = _Leg(self.state, np.asarray(self._now), np.asarray(lam), np.asarray(self._dt), np.asarray(self._log_t0))
         with jax.enable_x64(True):
-            cap = EXPLICIT if gives_way else self._cap
-            state, code, dt, taken = _advance(self._system, self._problem, jax.tree.map(jnp.asarray, leg), solver, self._tolerance, cap)
+            cap, begun = EXPLICIT if gives_way else self._cap, jax.tree.map(jnp.asarray, leg)
+            # as an array, for one program to serve every tolerance
+            state, code, dt, taken = _advance(self._system, self._problem, begun, solver, jnp.asarray(self._tolerance), cap)
             self._taken += int(taken)
             moved = jax.tree.map(np.asarray, state)
         status = str(STATUS_OF[int(code)])

@@ -42,12 +42,13 @@ class Variable(NamedTuple):
 class Sweep:
     """Many runs: the product of axes, each the values of one argument, with all others fixed.
 
-    run: "flow", "descent", "map" (the class of each descent, as in `regime_map`), "layer-flow" or "layer-descent".
+    run: "flow", "descent", "map" (the class of each descent, as in `regime_map`), "layer-flow", "layer-descent", or "mixture" (a network
+        that fits samples of a mixture).
     axes: by argument: an `Axis` (`listed`, `linear`, `log`, `random`) or a list of values.
     fixed: by argument: its value; others have their defaults. Law and start are arguments: law, dim, scale, radius, df, label_noise, norm,
         angle; so are the times: time_first, time_last, records or a list `times`; and steps, a number or a list.
     series: what is recorded at every record.  final: what is at the last.  numbers: what is one number a run, such as an exponent.
-        Default: the classes of a map; else final log_norm and log_tan_half_angle.
+        Default: the classes of a map, the test error on a mixture; else final log_norm and log_tan_half_angle.
     chunk: runs in a chunk, at most; default: what memory_mib lets through, 8192 at most, and fewer where a sweep would have few chunks.
     memory_mib: MiB that a chunk may take.
 
@@ -79,7 +80,7 @@ class Sweep:
         put("fixed", self._checked_fixed())
         chosen = {"series": self.series, "final": self.final, "numbers": self.numbers}
         if not any(map(len, chosen.values())):
-            chosen |= {"numbers": ("regime",)} if kind.name == "map" else {"final": ("log_norm", "log_tan_half_angle")}
+            chosen |= {"final": ("log_norm", "log_tan_half_angle")} if kind.series else {"numbers": tuple(kind.numbers)[:1]}
         for name, known in (("series", kind.series), ("final", kind.series), ("numbers", kind.numbers)):
             put(name, _names(name, chosen[name], known, kind))
         put("memory_mib", arguments.real("memory_mib", self.memory_mib, low=0.0, strict=True))

@@ -9,6 +9,7 @@
 from typing import Any
 
 from flowsim.theory import thresholds
+from flowsim.theory.benign import BenignBoundaries, benign_boundaries, benign_error, harmful_samples
 from flowsim.theory.bounds import (
     GROWTH_CONSTANT,
     GROWTH_CONSTANT_PRINTED,
@@ -66,6 +67,7 @@ from flowsim.theory.unbalanced import (
 __all__ = [
     "GROWTH_CONSTANT",
     "GROWTH_CONSTANT_PRINTED",
+    "BenignBoundaries",
     "DirectionBound",
     "Edge",
     "FirstBurst",
@@ -88,6 +90,8 @@ __all__ = [
     "Theorem5Upper",
     "TwoLayerEdge",
     "alignment_bound",
+    "benign_boundaries",
+    "benign_error",
     "claims",
     "critical_step_size",
     "descent_cosine_bound",
@@ -103,6 +107,7 @@ __all__ = [
     "gradient_noise",
     "growing_bursts_step_size",
     "growth_bound",
+    "harmful_samples",
     "imbalance_step",
     "imbalances",
     "label_noise_stability",

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import flowsim as fs
+from flowsim.present import save_figure, sweep_figure
 from flowsim.sweeps import KINDS, open_sweep, run_sweep
 from flowsim.sweeps.kinds import kind as kinds
 from flowsim.sweeps.kinds.kind import Part
@@ -84,9 +85,64 @@ def test_runs_that_failed_make_it_fail_and_are_counted(command, file, monkeypatc
     assert open_sweep("norms.zarr").status.values.tolist()[-1] == [kinds.CODE["refused"]] * 2
 
 
+FIGURES = {
+    "": {"x": "step_size", "y": "depth", "panels": "law"},
+    "--y law": {"x": "step_size", "y": "law", "panels": "depth"},
+    "--at depth=2 law=gaussian": {"x": "step_size", "y": "norm", "at": {"depth": 2.0, "law": "gaussian"}},
+    "--x depth --at law=gaussian --value final_risk": {"x": "depth", "y": "step_size", "at": {"law": "gaussian"}, "value": "final_risk"},
+    "--x step_size --y depth --panels law --page icml-double": {"x": "step_size", "y": "depth", "panels": "law", "page": "icml-double"},
+}
+MANY = FILE.replace("depth = [1, 2]", 'depth = [1, 2]\nlaw = ["gaussian", "sphere"]\nnorm = [1, 2, 3, 4, 5]').replace(
+    'series = ["log_norm"]', 'final = ["log_norm", "risk"]'
+)
+
+
+def test_a_sweep_is_drawn_when_it_is_done_as_plot_draws_its_store(command, file, tmp_path):
+    file.write_text(MANY)
+    for line, options in FIGURES.items():
+        outcome = command("sweep", file, "--resume", "--plot", "a.png", *line.split())
+        assert (outcome.code, outcome.err) == (0, "")
+        figure = sweep_figure(open_sweep("norms.zarr"), **options)
+        assert (tmp_path / "a.png").read_bytes() == save_figure(figure, tmp_path / "b.png").read_bytes(), line
+
+
+def test_panels_of_plot_are_those_of_sweep(command, file, tmp_path):
+    file.write_text(MANY)
+    assert command("sweep", file, "--plot", "a.png").code == 0
+    assert command("plot", "norms.zarr", "--x", "step_size", "--y", "depth", "--panels", "law", "-o", "b.png").code == 0
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_a_seed_and_an_axis_along_another_are_neither_upwards_nor_panels(command, tmp_path):
+    text = 'run = "mixture"\n[axes]\nseed = [0, 1]\nsignal = [1.0, 2.0]\nsamples = [3, 4]\n[fixed]\ndim = 20\nsteps = 3\n'
+    (tmp_path / "a.toml").write_text(text)
+    assert command("sweep", "a.toml", "--x", "samples", "--plot", "a.png").code == 0
+    figure = sweep_figure(open_sweep("a.zarr"), "samples", "signal")
+    assert (tmp_path / "a.png").read_bytes() == save_figure(figure, tmp_path / "b.png").read_bytes()
+    (tmp_path / "b.toml").write_text(text.replace("[1.0, 2.0]", '{ random = [1.0, 2.0], count = 2, along = "case" }'))
+    assert command("sweep", "b.toml", "--x", "samples", "--plot", "b.png").code == 0
+    figure = sweep_figure(open_sweep("b.zarr"), "samples")
+    assert (tmp_path / "b.png").read_bytes() == save_figure(figure, tmp_path / "c.png").read_bytes()
+
+
+def test_what_was_interrupted_is_not_drawn(command, file, tmp_path, monkeypatch):
+    def run(common, columns, wanted, records):
+        return Part(np.full(columns["norm"].size, "stopped"), {}, {})
+
+    monkeypatch.setitem(KINDS, "descent", kinds.Kind(**{**vars(KINDS["descent"]), "run": run}))
+    assert command("sweep", file, "--plot", "a.png").code == 130
+    assert not (tmp_path / "a.png").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["norms.toml", "--x", "depth"], "--x is for the figure of --plot, which is not asked for"),
+        (["norms.toml", "--plot", "a.jpg"], "a figure's path must end in .pdf, .png or .svg, but is 'a.jpg'"),
+        (["norms.toml", "--plot", "a.pdf", "--x", "dept"], "`x` must be one of step_size, depth, but is 'dept'; did you mean 'depth'?"),
+        (["norms.toml", "--plot", "a.pdf", "--value", "risk"], "`value` must be one of status, log_norm, but is 'risk'"),
+        (["norms.toml", "--plot", "a.pdf", "--at", "depth"], "--at must be NAME=VALUE, but is 'depth'"),
+        (["norms.toml", "--plot", "a.pdf", "--at", "law=1"], "`at` must be one of step_size, depth, but is 'law'"),
         (["other.toml"], "no such file: 'other.toml'"),
         (["norms.toml", "--workers", "0"], "`workers` must be a whole number, 1 or more, but is 0"),
         (["norms.toml", "--workers", "2", "--scheduler", "tcp://a:1"], "`workers` and `scheduler` must not be given together"),

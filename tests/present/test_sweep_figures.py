@@ -11,9 +11,12 @@ import pytest
 import xarray
 from dask.callbacks import Callback
 from matplotlib.colors import LogNorm, to_hex
+from matplotlib.contour import QuadContourSet
+from scipy.special import ndtr, ndtri
 
 import flowsim as fs
 from flowsim.present import PAGES, plot_regimes, slices, sweep_figure
+from flowsim.present.sweep_theory import PHASES, PREDICTED
 from flowsim.present.sweeps import COLOURS
 from flowsim.sweeps import AXES, CLASSES, RegimeMap, linear, listed, log, random
 from flowsim.sweeps.kinds.kind import CODE, STATUS
@@ -263,6 +266,111 @@ def test_a_map_of_regimes_has_the_boundaries_of_a_regime_map(y):
     # where something is reduced, there is no one theory
     assert not lines_of(sweep_figure(data, "step_size", y, at={"law": "sphere"}).axes[0])
     assert not lines_of(sweep_figure(data, "step_size", y, "status", at=at).axes[0])
+
+
+@pytest.fixture
+def errors():
+    """The test error on mixtures: 0, some beyond chance, many decades, none where it could not be run."""
+    axes = {"samples": log(16, 256, 6), "signal": log(0.5, 10.0, 5), "label_noise": [0.1, 0.0], "seed": [0, 1, 2]}
+    sweep = swept("mixture", axes=axes, fixed={"dim": 500, "slope": 0.3}, numbers=["test_error", "margin"])
+    shape = tuple(sweep.sizes.values())
+    n, mu = sweep.axes["samples"].values, sweep.axes["signal"].values
+    eps = np.array([0.1, 0.0])
+    values = np.broadcast_to(fs.theory.benign_error(n[:, None, None], mu[:, None], 500, eps, 0.3)[..., None], shape).copy()
+    values[0, 0], values[5, 4, 1] = 0.52, 0.0
+    return dataset(sweep, test_error=values, margin=np.ones(shape))
+
+
+def test_a_test_error_has_a_scale_that_is_even_in_the_quantile(errors):
+    figure = sweep_figure(errors, "samples", "signal", at={"label_noise": 0.0})
+    figure.draw_without_rendering()
+    ax, bar = figure.axes
+    mesh = next(one for one in ax.collections if hasattr(one, "get_coordinates"))
+    np.testing.assert_allclose(shown(mesh), errors.test_error.values[:, :, 1].mean(axis=-1).T)
+    norm = mesh.norm
+    assert (norm.vmin, norm.vmax) == (1e-8, 0.5)
+    places = norm([1e-8, ndtr(0.5 * ndtri(1e-8)), 0.5])
+    np.testing.assert_allclose(places, [0.0, 0.5, 1.0], atol=1e-12)
+    # what is beyond the ends has their colours: it is not left out
+    colours = mesh.to_rgba(np.array([0.0, 1e-8, 0.5, 0.52]))
+    np.testing.assert_array_equal(colours[0], colours[1])
+    np.testing.assert_array_equal(colours[3], colours[2])
+    assert [text.get_text() for text in bar.get_yticklabels()] == [
+        *(rf"$10^{{-{k}}}$" for k in (8, 6, 4, 3, 2)),
+        "0.1",
+        "0.3",
+        "0.5",
+    ][:: 1 if bar.get_yticks()[0] < bar.get_yticks()[-1] else -1]
+    assert bar.get_ylabel() == "test error"
+    # near chance only, the scale ends where they do
+    few = sweep_figure(errors.isel(signal=slice(0, 2)), "samples", "signal", at={"label_noise": 0.0})
+    norm = next(one for one in few.axes[0].collections if hasattr(one, "get_coordinates")).norm
+    assert norm.vmin == errors.test_error.values[:, :2, 1].min()
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_map_of_test_errors_has_the_boundaries_and_the_error_of_theory(errors, turned):
+    names = ("signal", "samples") if turned else ("samples", "signal")
+    figure = sweep_figure(errors, *names, at={"label_noise": 0.1})
+    ax = figure.axes[0]
+    drawn = [line.get_xydata()[:, ::-1] if turned else line.get_xydata() for line in lines_of(ax)]
+    for line, expected in zip(drawn, fs.theory.benign_boundaries(drawn[0][:, 0].astype(int), 500), strict=True):
+        np.testing.assert_allclose(line[:, 1], expected)
+        assert line[0, 0] <= 16.0
+        assert line[-1, 0] >= 256.0
+    contours = next(one for one in ax.collections if isinstance(one, QuadContourSet))
+    for level, path in zip(contours.levels, contours.get_paths(), strict=True):
+        inner = path.vertices[1:-1][:: max(len(path.vertices) // 20, 1)]
+        for n, mu in inner[:, ::-1] if turned else inner:
+            around = [float(fs.theory.benign_error(k, mu, 500, 0.1, 0.3)) for k in (int(np.floor(n)), int(np.ceil(n)))]
+            # straight between whole n and between 400 values of |mu|
+            assert ndtri(level) == pytest.approx(float(np.mean(ndtri(around))), abs=0.05)
+    assert legend_of(figure) == [*PHASES, PREDICTED]
+
+
+def test_where_theory_has_nothing_to_say_there_are_no_lines(errors):
+    # two noises in one cell, another quantity, another axis, a line
+    for options in ({}, {"value": "margin", "at": {"label_noise": 0.0}}, {"y": "seed"}, {"y": None}):
+        figure = sweep_figure(errors, "samples", **{"y": "signal", **options})
+        assert not lines_of(figure.axes[0])
+        assert not legend_of(figure)
+
+
+def test_panels_stand_beside_each_other_on_one_scale(errors):
+    figure = sweep_figure(errors, "samples", "signal", panels="label_noise")
+    left, right, bar = figure.axes
+    meshes = [next(one for one in ax.collections if hasattr(one, "get_coordinates")) for ax in (left, right)]
+    for j, (ax, mesh, name) in enumerate(zip((left, right), meshes, ("0", "0.1"), strict=True)):
+        # in increasing order, as axes are
+        np.testing.assert_allclose(shown(mesh), np.median(errors.test_error.values[:, :, 1 - j], axis=-1).T)
+        assert ax.get_title() == f"median over seed; label_noise = {name}"
+    assert meshes[0].norm is meshes[1].norm
+    assert (left.get_ylabel(), right.get_ylabel(), bar.get_ylabel()) == (r"signal  $|\mu|$", "", "test error")
+    assert len(legend_of(figure)) == 3, "each name once"
+
+
+def test_panels_of_classes_share_a_legend_in_its_own_order(classes):
+    # the first panel waits, and only the last one crashed
+    data = classes.assign(status=classes.status.roll(depth=1, roll_coords=False))
+    figure = sweep_figure(data, "step_size", "norm", "status", panels="depth")
+    assert [ax.get_title() for ax in figure.axes] == ["depth = 1;\n12 runs not run yet", "depth = 2", "depth = 3"]
+    assert legend_of(figure) == ["ok", "refused", "crashed", "not run yet"]
+
+
+PANELS_REFUSED = {
+    "unknown": ({"panels": "dept"}, "`panels` must be one of .*; did you mean 'depth'"),
+    "line": ({"panels": "depth", "y": None}, "`panels` must be left out where there is no `y`"),
+    "drawn": ({"panels": "norm"}, "`panels` must be an axis that is not drawn, .* at most 4 values, but is 'norm'"),
+    "many": ({"panels": "norm", "y": "depth"}, "`panels` must be an axis that is not drawn, .* at most 4 values, but is 'norm'"),
+    "picked": ({"panels": "depth", "at": {"depth": 1}}, "`panels` must not be an axis that `at` picks along, but is 'depth'"),
+}
+
+
+@pytest.mark.parametrize("case", PANELS_REFUSED)
+def test_bad_panels_are_refused(classes, case):
+    given, message = PANELS_REFUSED[case]
+    with pytest.raises(ValueError, match=message):
+        sweep_figure(classes, **{"x": "step_size", "y": "norm", **given})
 
 
 @pytest.fixture

@@ -177,10 +177,12 @@ def test_the_error_of_an_exponent_tells_a_slope_that_changes() -> None:
 
 def test_every_name_that_can_be_recorded_is_recorded() -> None:
     for name, kind in KINDS.items():
-        if name == "map":
-            sweep = fs.Sweep(name, {"depth": [2]}, {"steps": 100}, numbers=list(kind.numbers))
+        fixed: dict[str, Any]
+        if not kind.series:
+            fixed = {"steps": 100, **({"samples": 4, "dim": 20} if name == "mixture" else {"depth": 2})}
+            sweep = fs.Sweep(name, {"label_noise": [0.1]} if name == "mixture" else {"angle": [1.0]}, fixed, numbers=list(kind.numbers))
         else:
-            fixed: dict[str, Any] = {"steps": 100} if "steps" in kind.lists else {"time_last": 1.0, "time_first": 0.1}
+            fixed = {"steps": 100} if "steps" in kind.lists else {"time_last": 1.0, "time_first": 0.1}
             fixed |= {"solver": "dop853", "rtol": 1e-6} if name == "layer-flow" else {}
             sweep = fs.Sweep(name, {"dim": [2]}, {**fixed, "records": 8}, list(kind.series), [], list(kind.numbers))
         found = run_chunk(sweep, 0)

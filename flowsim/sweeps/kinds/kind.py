@@ -16,6 +16,7 @@ STATUS = {
     **LAYER_STATUS,
     "refused": "its arguments were refused",
     "crashed": "it could not be run, for another reason than its arguments",
+    "not_separated": "some label was not fitted in the end",
 }
 """How an element of a sweep ended: name, and what it means."""
 FAILURES = ("step_cap", "solver_failed", "series_ended", "refused", "crashed")
