@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from flowsim import arguments
-from flowsim.claims import descent, figure_1, flow, late, layers, problem, regimes, samples
+from flowsim.claims import descent, figure_1, finite, flow, late, layers, problem, regimes, samples
 from flowsim.claims.claim import Claim, Verdict, judge
 from flowsim.claims.settings import Setting
 from flowsim.claims.theorems import bounds, step_sizes
@@ -37,6 +37,7 @@ def chapters() -> dict[str, tuple[Claim, ...]]:
         "Regimes of descent": (regimes,),
         "Layers of matrices": (layers,),
         "Samples": (samples,),
+        "Finite data": (finite,),
     }
     return {title: tuple(claim for room in every for claim in room.claims()) for title, every in rooms.items()}
 
