@@ -1,4 +1,4 @@
-"""The command line: `flowsim check | flow | descend | compare | map | layers | relu | sgd | sweep | plot | info`.
+"""The command line: `flowsim check | flow | descend | compare | map | layers | relu | sgd | finite | sweep | plot | info`.
 
 Exit codes: 0 done, 1 a run failed, a claim did not come out as it should, or a file could not be written; 2 bad input; 130 interrupted.
 """
@@ -30,6 +30,7 @@ for command in (
     commands.layers,
     commands.relu,
     commands.sgd,
+    commands.finite,
     commands.sweep,
     commands.plot,
     commands.info,

@@ -1,6 +1,7 @@
 """The commands of the command line. Modules here load nothing heavy until a command runs."""
 
 from flowsim.commands.check import check
+from flowsim.commands.finite import finite
 from flowsim.commands.info import info
 from flowsim.commands.layers import layers
 from flowsim.commands.map import regimes
@@ -10,4 +11,4 @@ from flowsim.commands.runs import compare, descend, flow
 from flowsim.commands.sgd import sgd
 from flowsim.commands.sweep import sweep
 
-__all__ = ["check", "compare", "descend", "flow", "info", "layers", "plot", "regimes", "relu", "sgd", "sweep"]
+__all__ = ["check", "compare", "descend", "finite", "flow", "info", "layers", "plot", "regimes", "relu", "sgd", "sweep"]

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from flowsim.dynamics import Trajectory
+    from flowsim.finite import HomogeneousRun
     from flowsim.layers import LayerRun
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -59,12 +60,17 @@ def write_all(*writers: Callable[[], Any] | None) -> int:
     return code
 
 
-def deliver(run: Any, output: Path | None, plot: Path | None, draw: "Callable[[Any], Figure]") -> int:
-    """Save first, so that nothing else can lose the run; then print it, and draw it by ``draw``. Returns the exit code of the writing."""
+def deliver(
+    run: Any, output: Path | None, plot: Path | None, draw: "Callable[[Any], Figure]", table: Callable[[Any], str] | None = None
+) -> int:
+    """Save first, so that nothing else can lose the run; then print it, and draw it by ``draw``. Returns the exit code of the writing.
+
+    table: what makes the table of records; by default `records_table`.
+    """
     code = write_all(output and partial(run.save, output))
     print(run)
     print()
-    print(records_table(run))
+    print((table or records_table)(run))
     if plot is not None:
         from flowsim.present import save_figure
 
@@ -72,15 +78,20 @@ def deliver(run: Any, output: Path | None, plot: Path | None, draw: "Callable[[A
     return code
 
 
-def ending(*runs: "Trajectory | LayerRun") -> int:
+def ending(*runs: "Trajectory | LayerRun | HomogeneousRun") -> int:
     """The exit code that belongs to how runs ended, with a line on stderr unless they are all right."""
-    if any((run.status == "stopped").any() for run in runs):
+    if any(_stopped(run.status) for run in runs):
         more = ": --resume goes on" if any(getattr(run, "state", None) for run in runs) else ""
         return complain(f"interrupted; what was reached is printed, and saved where --output was given{more}", INTERRUPTED)
     failed = [run for run in runs if not run.ok]
     for run in failed:
         complain(f"the {run.kind} failed: {run.message}", FAILED)
     return FAILED if failed else DONE
+
+
+def _stopped(status: Any) -> bool:
+    """Of a single network a name, of others an array of them."""
+    return status == "stopped" if isinstance(status, str) else bool((status == "stopped").any())
 
 
 def records_table(run: "Trajectory | LayerRun") -> str:
@@ -96,7 +107,7 @@ def _single_table(run: "Trajectory | LayerRun") -> str:
     columns = [[f"{x:.6g}" for x in run.time[shown]], *_values(run, shown)]
     if run.step is not None:
         names, columns = ["k", *names], [[f"{k:d}" for k in run.step[shown]], *columns]
-    return _table(names, columns)
+    return table_of(names, columns)
 
 
 def _batch_table(batch: "Trajectory | LayerRun") -> str:
@@ -111,7 +122,7 @@ def _batch_table(batch: "Trajectory | LayerRun") -> str:
         values = dict(zip(("norm", "log_tan_half_angle", "risk"), (column[0] for column in _values(run, last)), strict=True))
         rows.append({**_told(run, index), "t": f"{run.time[last[0]]:.6g}", **values, "status": str(run.status)})
     more = f"\n... and {len(every) - RUNS} more runs" if len(every) > RUNS else ""
-    return _table(list(rows[0]), [[row[name] for row in rows] for name in rows[0]]) + more
+    return table_of(list(rows[0]), [[row[name] for row in rows] for name in rows[0]]) + more
 
 
 def _told(run: "Trajectory | LayerRun", index: tuple[int, ...]) -> dict[str, str]:
@@ -131,7 +142,8 @@ def _values(run: "Trajectory | LayerRun", shown: Any) -> list[list[str]]:
     ]
 
 
-def _table(names: list[str], columns: list[list[str]]) -> str:
+def table_of(names: list[str], columns: list[list[str]]) -> str:
+    """Columns of cells below their names, right-justified."""
     widths = [max(map(len, [name, *column])) for name, column in zip(names, columns, strict=True)]
     rows = [names, *(list(row) for row in zip(*columns, strict=True))]
     return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)

@@ -20,9 +20,12 @@ from flowsim.present.figures import (
     trajectory_figure,
     two_phases_figure,
 )
+from flowsim.present.finite import finite_figure
 from flowsim.present.gaps import plot_gap, plot_gap_order
 from flowsim.present.images import relu_figure
 from flowsim.present.layers import layers_figure, plot_layers_direction
+from flowsim.present.margin_crossover import margin_crossover_figure
+from flowsim.present.margin_runs import margin_crossover_runs, margin_crossover_times
 from flowsim.present.paper import paper_figure
 from flowsim.present.paths import plot_exponent, plot_path, plot_straightened
 from flowsim.present.phases import plot_bounds, plot_two_phases
@@ -46,9 +49,13 @@ __all__ = [
     "draw_picture",
     "exponents_figure",
     "figure_format",
+    "finite_figure",
     "gap_order_figure",
     "late_flows",
     "layers_figure",
+    "margin_crossover_figure",
+    "margin_crossover_runs",
+    "margin_crossover_times",
     "page_settings",
     "paper_figure",
     "paper_runs",
