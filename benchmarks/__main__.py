@@ -5,7 +5,7 @@ import platform
 import sys
 from pathlib import Path
 
-from benchmarks import accuracy, commands, descents, flows, horizon, layer_flows, layers, maps, profiles, samples, sweeps
+from benchmarks import accuracy, commands, descents, finite, flows, horizon, layer_flows, layers, maps, profiles, samples, sweeps
 from flowsim.dynamics.trajectory import versions
 
 PARTS = {
@@ -17,6 +17,7 @@ PARTS = {
     "layers": layers,
     "layer_flows": layer_flows,
     "samples": samples,
+    "finite": finite,
     "sweeps": sweeps,
     "accuracy": accuracy,
     "commands": commands,

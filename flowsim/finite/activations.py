@@ -6,8 +6,9 @@ without end. So a kink is rounded: in |<w, h>| < delta |w| |h| the slope rises f
 
     gamma + (1 - gamma) S(tau),   S = 1/2 + (15 tau - 10 tau^3 + 3 tau^5)/16,   tau = <w, h>/(delta |w| |h|),
 
-twice continuously differentiable, and homogeneous of the same degree in w and in h; outside, the function is the leaky ReLU itself. The
-sliding neuron then rests inside this layer, in an equilibrium that any solver follows. What it changes is of order delta.
+twice continuously differentiable; outside, the function is the leaky ReLU itself. |w| is that of the neuron, and no less than a tenth of the
+layer's root mean square, so that f stays homogeneous in the layer and in h. The sliding neuron then rests inside this layer, in an
+equilibrium that any solver follows. What it changes is of order delta.
 """
 
 from typing import Any
@@ -19,6 +20,7 @@ from flowsim import arguments
 ROUNDING = 1e-4
 """delta: half the width of a rounded kink, as the cosine of an angle."""
 WIDEST = 0.1
+SMALL = 0.1
 
 
 def check_rounding(rounding: Any) -> float:
@@ -49,3 +51,12 @@ def lengths(rows: Any) -> Any:
     square = jnp.sum(rows * rows, axis=-1, keepdims=True)
     there = square > 0.0
     return jnp.where(there, jnp.sqrt(jnp.where(there, square, 1.0)), 0.0)
+
+
+def sizes(neurons: Any) -> Any:
+    """|w| of each neuron, or `SMALL` of the layer's root mean square where it is smaller, smoothly: (m, 1).
+
+    A neuron may come to rest at 0, where all samples push it back: in a layer of half width delta |w| it would turn ever faster on its way.
+    """
+    square = jnp.sum(neurons * neurons, axis=-1, keepdims=True)
+    return jnp.sqrt(square + SMALL**2 * jnp.mean(square))

@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from flowsim.finite.activations import leaky_relu, lengths
+from flowsim.finite.activations import leaky_relu, lengths, sizes
 from flowsim.finite.network import Array, Network, Weights, drawn, value_of
 
 
@@ -63,7 +63,7 @@ class Convolution(Network):
         x = jnp.asarray(x)
         patches = jnp.stack([jnp.roll(x, -k, axis=-1) for k in range(self.kernel)], axis=-1)
         z = jnp.einsum("nik,ck->nci", patches, kernels)
-        scale = lengths(patches)[..., 0][:, None, :] * lengths(kernels)[None]
+        scale = lengths(patches)[..., 0][:, None, :] * sizes(kernels)[None]
         return jnp.einsum("nci,ci->n", leaky_relu(z, scale, self.slope, rounding), output)
 
     def value(self, weights: Weights, x: Any) -> Array:

@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from flowsim.finite.activations import leaky_relu, lengths
+from flowsim.finite.activations import leaky_relu, lengths, sizes
 from flowsim.finite.network import Array, Network, Weights, drawn, value_of
 
 
@@ -78,7 +78,7 @@ class Layered(Network):
             if self.power == 2:
                 h = jnp.maximum(z, 0.0) ** 2
             else:
-                h = z if self.slope == 1.0 else leaky_relu(z, lengths(h) * lengths(matrix).T, self.slope, rounding)
+                h = z if self.slope == 1.0 else leaky_relu(z, lengths(h) * sizes(matrix).T, self.slope, rounding)
         return (h @ last.T)[..., 0]
 
     def _output(self) -> Any:
