@@ -30,6 +30,9 @@ _NAMES = (
     "unbalanced_layers",
     "generic_direction",
     "sample_noise",
+    "homogeneous_rates",
+    "benign_overfitting",
+    "rounded_kink",
 )
 
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from flowsim.sweeps import Sweep as Sweep
     from flowsim.sweeps import regime_map as regime_map
 
-__version__ = "0.5.0"
+__version__ = "0.6.0"
 
 _ROOMS = {
     "problem": "Ball Gaussian Laplace Law PopulationRisk Profile Radial Sphere Start StudentT log_times",

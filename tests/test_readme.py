@@ -13,6 +13,7 @@ from flowsim.sweeps import KINDS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+BENIGN = (ROOT / "docs" / "benign.toml").read_text(encoding="utf-8")
 SWEEP = (ROOT / "docs" / "regimes.toml").read_text(encoding="utf-8")
 
 
@@ -39,6 +40,8 @@ def test_each_command_of_readme_runs(
     few = SWEEP.replace("count = 64", "count = 4").replace("count = 48", "count = 3").replace("steps = 100000", "steps = 100")
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "regimes.toml").write_text(few, encoding="utf-8")
+    fewer = BENIGN.replace("count = 32", "count = 3").replace("dim = 1000", "dim = 100").replace("[0, 1, 2, 3, 4, 5, 6, 7]", "[0]")
+    (tmp_path / "docs" / "benign.toml").write_text(fewer, encoding="utf-8")
     command = command.replace(" --workers 2", "")
     for saved in re.findall(r"plot (\w+\.zarr)", command):
         assert cli.main(["sweep", "docs/regimes.toml", "-o", saved]) == 0
@@ -46,6 +49,7 @@ def test_each_command_of_readme_runs(
         assert cli.main(["flow", "--time-last", "1e3", "-o", saved]) == 0
     # the whole of figure 2 takes minutes
     short = ["--steps", "20", "--seeds", "1"] if command.startswith("flowsim relu") else []
+    short += ["--margins", "0.3", "0.1", "--seeds", "1"] if "--crossover" in command else []
     assert cli.main([*shlex.split(command)[1:], *short]) == 0
     assert capsys.readouterr().out
 
@@ -70,8 +74,8 @@ def test_the_table_has_every_numbered_statement_of_the_paper() -> None:
 
 
 def test_the_number_of_claims_is_the_one_readme_tells() -> None:
-    assert len(registry()) == 128
-    assert "One hundred and twenty-eight claims" in README
+    assert len(registry()) == 143
+    assert "One hundred and forty-three claims" in README
 
 
 def test_readme_holds_one_command_for_the_main_job_and_one_for_the_tests() -> None:

@@ -31,6 +31,11 @@ class Convolution(Network):
     slope: float = 0.0
 
     @property
+    def kinked(self) -> bool:
+        """Whether its activation has a kink."""
+        return not self.linear
+
+    @property
     def name(self) -> str:
         """Of the kind of network."""
         return "convolution"

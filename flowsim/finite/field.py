@@ -23,6 +23,10 @@ from flowsim.finite.losses import log_losses
 from flowsim.finite.network import Network
 
 
+LARGEST = 300.0
+"""log of a rate, beyond which no step was ever meant to go."""
+
+
 class Problem(NamedTuple):
     """x, y: (n, d) and (n,)."""
 
@@ -71,7 +75,8 @@ def rates(network: Network, unravel: Any, problem: Problem, loss: str, rounding:
     u = state.direction / jnp.linalg.norm(state.direction)
     here = place(network, unravel, problem, loss, jnp.exp(state.log_norm) * u, rounding)
     along, across = split(here, u)
-    speed = jnp.exp(lam + log_t0 + here.log_loss - state.log_norm)
+    # a trial far off is to be wrong by much, and not nan
+    speed = jnp.exp(jnp.minimum(lam + log_t0 + here.log_loss - state.log_norm, LARGEST))
     turn = speed * across
     return State(speed * along, turn, jnp.sqrt(jnp.sum(turn * turn)))
 

@@ -22,7 +22,7 @@ from flowsim.layers.legs import STATUS_OF, outcome
 
 MAX_STEPS = 1_000_000
 EXPLICIT = 100_000
-"""Steps from one record to the next beyond which an explicit solver gives way to an implicit one: some seconds of a small network."""
+"""Steps of a run after which an explicit solver gives way to an implicit one: some seconds of a small network."""
 DENSE = 400
 """Weights up to which an implicit solver, whose Jacobian is a dense matrix, is worth trying."""
 FIRST_STEP = 1e-3
@@ -52,8 +52,13 @@ class _System(NamedTuple):
 
 
 def _size(error: State) -> Any:
-    """Of an error, in units of the tolerance: of log |W|, of u as a vector, and of its path."""
-    return jnp.maximum(jnp.maximum(jnp.abs(error.log_norm), jnp.linalg.norm(error.direction)), PATH_SHARE * jnp.abs(error.path))
+    """Of an error, in units of the tolerance: of log |W|, of u as a vector, and of its path.
+
+    A step so long that its stages leave the double range is infinitely wrong: of nan the step size would be nan for ever.
+    """
+    turned = jnp.sqrt(jnp.sum(error.direction**2))
+    size = jnp.maximum(jnp.maximum(jnp.abs(error.log_norm), turned), PATH_SHARE * jnp.abs(error.path))
+    return jnp.where(jnp.isnan(size), jnp.inf, size)
 
 
 @eqx.filter_jit
@@ -103,7 +108,7 @@ def homogeneous_flow(
     log_times: (T,), log t of the records, increasing strictly; `log_log_times` makes some.
     loss: "exponential", exp(-q), or "logistic", log(1 + exp(-q)).
     solver: an adaptive diffrax solver, or the name of one in `flowsim.dynamics.SOLVERS`; default: Dopri8, and Kvaerno5 where that takes
-        more than 100 000 steps from one record to the next and there are 400 weights or fewer.
+        more than 100 000 steps, there are 400 weights or fewer, and the activation has no kink.
     rtol: accuracy of a step, in log |W| and, as a vector, in W/|W|: 1e-13 to 1e-3. Margins are felt through |W|^p times their differences.
     max_steps: of the solver, from one record to the next.
     rounding: delta, half the width of a rounded kink as the cosine of an angle, 0 to 0.1: see `flowsim.finite.activations`. With 0 a kink
@@ -159,14 +164,15 @@ class Follower:
         self._system = _System(setup.network, setup.unravel, setup.loss, setup.rounding)
         self._problem, self._log_t0 = problem_of(setup.data), log_t0
         self._now, self._dt, self._taken, self._stiff = 0.0, FIRST_STEP, 0, False
-        self._dense = setup.flat.size <= DENSE
+        # a kink that is crossed is unstable while it is, and an implicit solver takes tiny steps in it
+        self._may_be_stiff = setup.flat.size <= DENSE and not setup.network.kinked
 
     def to(self, lam: float) -> str:
         """Goes there; the status. The state stands where it was unless that is "ok"."""
         if lam <= self._now:
             return "ok"
         explicit = self._named is None and not self._stiff
-        gives_way = explicit and self._dense and self._cap > EXPLICIT
+        gives_way = explicit and self._may_be_stiff and self._cap > EXPLICIT
         solver = self._named or (diffrax.Dopri8() if explicit else diffrax.Kvaerno5())
         leg = _Leg(self.state, np.asarray(self._now), np.asarray(lam), np.asarray(self._dt), np.asarray(self._log_t0))
         with jax.enable_x64(True):
@@ -176,8 +182,9 @@ class Follower:
             self._taken += int(taken)
             moved = jax.tree.map(np.asarray, state)
         status = str(STATUS_OF[int(code)])
+        # the next leg, or this one again
+        self._stiff |= gives_way and self._taken >= EXPLICIT
         if status == "step_cap" and gives_way:
-            self._stiff = True
             return self.to(lam)
         if status == "ok" and not all(np.isfinite(leaf).all() for leaf in moved):
             status = "overflow"

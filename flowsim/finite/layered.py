@@ -42,6 +42,11 @@ class Layered(Network):
         return not self.widths or (self.power == 1 and self.slope == 1.0)
 
     @property
+    def kinked(self) -> bool:
+        """Whether its activation has a kink."""
+        return not self.linear and self.power == 1
+
+    @property
     def name(self) -> str:
         """Of the activation."""
         return "linear" if self.linear else "squared ReLU" if self.power == 2 else f"leaky ReLU {self.slope:g}" if self.slope else "ReLU"

@@ -39,7 +39,7 @@ def margin_of_total(log_total: Any, loss: str) -> Float[np.ndarray, "..."]:
     arguments.one_of("loss", loss, LOSSES)
     log_t = np.asarray(log_total, dtype=np.float64)
     if loss == "exponential":
-        return -log_t
+        return np.asarray(-log_t)
     with np.errstate(over="ignore", under="ignore"):
         total = np.exp(log_t)
         # exp(T) - 1 = T (1 + T/2 + ...), and exp(T) (1 - exp(-T)) where T is large
@@ -47,4 +47,4 @@ def margin_of_total(log_total: Any, loss: str) -> Float[np.ndarray, "..."]:
             np.where(total > 0.0, np.expm1(np.minimum(total, 1.0)) / np.where(total > 0.0, np.minimum(total, 1.0), 1.0), 1.0)
         )
         large = -total - np.log(-np.expm1(-np.maximum(total, 1.0)))
-    return np.where(total <= 1.0, small, large)
+    return np.asarray(np.where(total <= 1.0, small, large))

@@ -25,8 +25,8 @@ class Network(ABC):
 
     >>> import flowsim as fs
     >>> network = fs.finite.deep_linear(dim=3, depth=2)
-    >>> network.name, network.order, network.linear, isinstance(network, fs.finite.Network)
-    ('linear', 2, True, True)
+    >>> network.name, network.order, network.linear, network.kinked, isinstance(network, fs.finite.Network)
+    ('linear', 2, True, False, True)
     """
 
     @property
@@ -42,6 +42,11 @@ class Network(ABC):
     @property
     def linear(self) -> bool:
         """Whether f is linear in x."""
+        return False
+
+    @property
+    def kinked(self) -> bool:
+        """Whether its activation has a kink, which is rounded along a flow."""
         return False
 
     @abstractmethod

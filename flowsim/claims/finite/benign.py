@@ -94,5 +94,6 @@ def claims() -> list[Claim]:
             "labels that was flipped in these data; medians of Phi^(-1) over seeds.",
             fails=f"one cell off by more than {ACCURACY:g} of Phi^(-1) of the error and {CHANCE:g}",
             control=Control("no label noise", lambda n, mu, d, eps, gamma: benign_error(n, mu, d, 0.0 * eps)),
+            derivation="benign_overfitting",
         )
     ]

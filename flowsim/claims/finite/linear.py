@@ -170,5 +170,6 @@ def claims() -> list[Claim]:
             "medians over seeds.",
             fails=f"a median off by more than {DEEP_ACCURACY:g} of itself",
             control=Control("exponents 1.2 times as large", lambda order: Deep(*(1.2 * x for x in deep(order)))),
+            derivation="homogeneous_rates",
         ),
     ]

@@ -127,6 +127,7 @@ def claims() -> list[Claim]:
             name="smoothed-margin-never-falls",
             statement=r"nL<\ell(0)\ \Rightarrow\ \frac{d}{dt}\,\frac{\ell^{-1}(nL)}{|W|^p}\ge0",
             source="Lyu, Li 2019 (arXiv 1906.05890), Theorem 4.1",
+            derivation="homogeneous_rates",
             setting=f"{own}, at 120 records to log t = 1e4",
             theory=lambda order: order,
             measure=_measure_monotone,
@@ -144,6 +145,7 @@ def claims() -> list[Claim]:
             method="|W|^p and t L at log t = 1e4, with gamma the normalised margin at the end; t L divided by cos^2(W, -grad L).",
             fails=f"|W|^p off by {NORM_ACCURACY:g} or t L by {LOSS_ACCURACY:g}, relatively",
             control=Control("2 - 1.99/p", lambda order: Rates(1.0, 2.0 - 1.99 / order)),
+            derivation="homogeneous_rates",
         ),
         Claim(
             name="homogeneous-limits-are-kkt-points",
@@ -157,5 +159,6 @@ def claims() -> list[Claim]:
             "-grad L, at the end and at log t = 20.",
             fails="one slackness above the bound, or a stationarity that has not fallen",
             control=Control("a bound 100 times less", lambda size: slackness_bound(size) / 100.0),
+            derivation="homogeneous_rates",
         ),
     ]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from flowsim.claims.claim import Claim, Control, Finding, finding_of_gaps
-from flowsim.claims.finite.runs import require_own_data, seeds_of
+from flowsim.claims.finite.runs import WIDEST, require_own_data, seeds_of
 from flowsim.claims.picture import Sketch
 from flowsim.claims.settings import OutOfScope, Setting
 from flowsim.finite import (
@@ -21,6 +21,7 @@ from flowsim.finite import (
     log_log_times,
     mixture,
 )
+from flowsim.samples import max_margin
 
 SOURCE = "Hashimoto 2025 (arXiv 2505.16204)"
 SIZE, DIM, WIDTH, SLOPE = 8, 120, 6, 0.2
@@ -101,15 +102,18 @@ def orthogonal_descents(count: int, seed: int) -> tuple[Descent, ...]:
 
 @lru_cache(maxsize=8)
 def correlated_descents(count: int, seed: int) -> tuple[Descent, ...]:
-    """On mixtures in few dimensions, where samples of both classes point alike and the programme's solution contradicts its activation."""
+    """On mixtures in few dimensions, where samples of both classes point alike and the programme's solution contradicts its activation.
+
+    A plane separates them clearly, so that there is a direction to go to: where none does, W may come to rest.
+    """
     generator, out = Setting(seed=seed).generator(STREAM + 1), []
     for k in range(50 * count):
         data = mixture(SIZE, 4, 1.5, seed=int(generator.integers(2**31)))
         try:
-            limit = leaky_limit(data, SLOPE, WIDTH // 2, WIDTH // 2)
+            limit, margin = leaky_limit(data, SLOPE, WIDTH // 2, WIDTH // 2), max_margin(data).margin
         except ValueError:
             continue
-        if limit.activation < CONTRADICTED:
+        if limit.activation < CONTRADICTED and float(np.linalg.norm(data.x, axis=1).max()) < WIDEST * margin:
             out.append(descent_on(data, k, SHORT))
         if len(out) == count:
             return tuple(out)
@@ -265,7 +269,7 @@ def claims() -> list[Claim]:
             name="outside-its-conditions-descent-goes-elsewhere",
             statement=r"\exists\,i,j:\ a_jy_i>0,\ \langle w_\pm,x_i\rangle<0\ \Rightarrow\ W/|W|\not\to w_\pm",
             source=f"derived (a negative control of {SOURCE})",
-            setting=f"n = {SIZE}, d = 4, |mu| = 1.5: {seeds} whose programme contradicts its own activation",
+            setting=f"n = {SIZE}, d = 4, |mu| = 1.5: {seeds} that a plane separates and whose programme contradicts its own activation",
             theory=True,
             measure=_measure_outside,
             method="The distance of all weights to the programme's solution at log t = 300.",

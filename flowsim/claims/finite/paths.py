@@ -106,7 +106,7 @@ def claims() -> list[Claim]:
             name="deep-linear-directions-by-the-norm",
             statement=r"\sin(W,-\nabla L)\sim\frac{c}{|W|}\sim C\,(\log t)^{-1/N},\qquad "
             r"\int_t^\infty\Big|\frac{d}{ds}\frac{W}{|W|}\Big|ds\sim C'\,(\log t)^{-1/N}",
-            source="derived",
+            source="formal: what is not fed stays",
             setting=f"deep linear networks, N = 1, 2, 3, {SEEDS} mixtures with a start each (12 in --thorough), to log t = 1e4",
             theory=frozen,
             measure=_measure_linear,
@@ -114,5 +114,6 @@ def claims() -> list[Claim]:
             fails=f"a median off by more than {EXPONENT_ACCURACY:g}",
             control=Control("-1/N - 0.1", lambda order: frozen(order) - 0.1),
             expected="consistent",
+            derivation="homogeneous_rates",
         ),
     ]
