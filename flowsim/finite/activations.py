@@ -6,8 +6,8 @@ without end. So a kink is rounded: in |<w, h>| < delta |w| |h| the slope rises f
 
     gamma + (1 - gamma) S(tau),   S = 1/2 + (15 tau - 10 tau^3 + 3 tau^5)/16,   tau = <w, h>/(delta |w| |h|),
 
-twice continuously differentiable; outside, the function is the leaky ReLU itself. |w| is that of the neuron, and no less than a tenth of the
-layer's root mean square, so that f stays homogeneous in the layer and in h. The sliding neuron then rests inside this layer, in an
+twice continuously differentiable; outside, the function is the leaky ReLU itself. |w| is that of the neuron, and no less than a tenth of
+the layer's root mean square, so that f stays homogeneous in the layer and in h. The sliding neuron then rests inside this layer, in an
 equilibrium that any solver follows. What it changes is of order delta.
 """
 

@@ -22,7 +22,6 @@ import numpy as np
 from flowsim.finite.losses import log_losses
 from flowsim.finite.network import Network
 
-
 LARGEST = 300.0
 """log of a rate, beyond which no step was ever meant to go."""
 

@@ -143,10 +143,13 @@ def homogeneous_flow(
     return records.run("homogeneous-flow", times, None, status, {"function": "homogeneous_flow", **follower.config()})
 
 
+_place = eqx.filter_jit(place)
+
+
 def origin(setup: Setup) -> float:
     """log t0, in units of the time in which the start moves by its own length. ValueError where it does not move."""
     with jax.enable_x64(True):
-        here = place(setup.network, setup.unravel, problem_of(setup.data), setup.loss, jnp.asarray(setup.flat), setup.rounding)
+        here = _place(setup.network, setup.unravel, problem_of(setup.data), setup.loss, jnp.asarray(setup.flat), setup.rounding)
         size, log_loss = float(jnp.linalg.norm(here.descent)), float(here.log_loss)
     if not (size > 0.0 and np.isfinite(size) and np.isfinite(log_loss)):
         raise ValueError(f"`start` must have a gradient that is finite and not 0, but |grad log L| is {size:g} there")

@@ -51,11 +51,23 @@ class Network(ABC):
 
     @abstractmethod
     def outputs(self, weights: Weights, x: Any, rounding: float = 0.0) -> Any:
-        """f(W; x_i), (n,), traced by JAX. weights: W.  x: (n, d).  rounding: delta of its kinks, see `flowsim.finite.activations`."""
+        """f(W; x_i), (n,), traced by JAX.
+
+        weights: W.  x: (n, d).  rounding: delta of its kinks, see `flowsim.finite.activations`.
+
+        >>> import numpy as np, flowsim as fs
+        >>> bool(fs.finite.deep_linear(dim=2).outputs([np.ones((1, 2))], np.ones((1, 2)))[0] == 2.0)
+        True
+        """
 
     @abstractmethod
     def config(self) -> dict[str, Any]:
-        """What tells it from other networks, JSON."""
+        """What tells it from other networks, JSON.
+
+        >>> import flowsim as fs
+        >>> fs.finite.deep_linear(dim=2).config()["order"]
+        1
+        """
 
 
 @dataclass(frozen=True)

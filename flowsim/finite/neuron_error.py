@@ -16,7 +16,9 @@ ROUNDING = 1e-13
 
 
 class NeuronError(NamedTuple):
-    """P(y f(x) < 0), and the standard error of it, from the spread over lines: 0 where the boundary is a plane and the noise Gaussian.
+    """A test error, and how well it is known.
+
+    error: P(y f(x) < 0).  standard_error: from the spread over lines: 0 where the boundary is a plane and the noise Gaussian.
 
     >>> import numpy as np
     >>> from flowsim.finite.neuron_error import neuron_test_error

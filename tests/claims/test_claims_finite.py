@@ -101,6 +101,7 @@ def test_kinds_are_networks_of_the_order_that_their_names_say() -> None:
 def test_the_exponent_of_a_power_law_is_read_off_its_last_four_doublings(made: Made, power: float) -> None:
     values = np.where(LATE < runs.LAST / 16.0, 7.0, 3.0 * LATE**power)
     assert runs.exponent(made(LATE), values) == pytest.approx(power, abs=1e-12)
+    assert runs.exponent(made(LATE), values, 2.0 * np.log(LATE)) == pytest.approx(power / 2.0, abs=1e-12)
 
 
 def test_a_spread_is_told() -> None:
@@ -163,19 +164,20 @@ def test_another_power_of_the_norm_is_seen(made: Made, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("slow", "gap", "found"), [((), 1e-4, "holds"), ((1,), 1e-4, "holds"), ((0, 2), 1e-4, "violated"), ((), 0.03, "violated")]
 )
-def test_paths_that_do_not_slow_down_in_most_seeds_or_one_gradient_aside_are_seen(
+def test_paths_that_do_not_slow_down_in_most_seeds_and_gradients_aside_are_seen(
     made: Made, monkeypatch: pytest.MonkeyPatch, slow: tuple[int, ...], gap: float, found: str
 ) -> None:
     def run(kind: str, k: int) -> HomogeneousRun:
-        # a path of log log t has no end
-        path = np.log(LATE) if kind == "ReLU" and k in slow else -(LATE**-0.5)
-        return made(LATE, path_length=path, alignment_gap=np.full(80, gap if (kind, k) == ("leaky ReLU", 1) else 0.0))
+        # a path that has no end
+        path = LATE**0.1 if kind == "ReLU" and k in slow else -(LATE**-0.5)
+        return made(LATE, path_length=path, alignment_gap=np.full(80, gap if kind == "leaky ReLU" else 0.0), order=2.0)
 
     shown(monkeypatch, paths, run)
     name, worst = verdict("homogeneous-directions-converge")
     assert name == found
     if found == "violated":
-        assert worst == ("ReLU, path" if slow else "leaky ReLU, seed 1, alignment")
+        assert worst.startswith("ReLU" if slow else "leaky ReLU")
+        assert worst.endswith("path" if slow else "alignment")
 
 
 # --- margins ---
@@ -312,14 +314,19 @@ def test_the_parts_of_a_predictor_are_its_components(made: Made) -> None:
 def test_one_predictor_with_another_exponent_is_seen(made: Made, monkeypatch: pytest.MonkeyPatch, off: float, found: str) -> None:
     sets = runs.data_sets(3, 0)
 
+    # W is w_svm log t but for a part along it that stays, which is none of its concern
+    norm = np.maximum(LATE - 100.0, 10.0)
+
     def run(kind: str, k: int) -> HomogeneousRun:
         u = max_margin(sets[k]).direction
         aside = unit(np.linalg.svd(u[None])[2][1:2])
-        chord = np.sqrt(2.0 * LATE ** (-2.0 + (off if k == 1 else 0.0)))[:, None]
-        return made(LATE, predictor=(1.0 - 0.5 * chord**2) * u + chord * np.sqrt(1.0 - 0.25 * chord**2) * aside)
+        chord = np.sqrt(2.0 * norm ** (-2.0 + (off if k == 1 else 0.0)))[:, None]
+        return made(LATE, log_norm=np.log(norm), predictor=(1.0 - 0.5 * chord**2) * u + chord * np.sqrt(1.0 - 0.25 * chord**2) * aside)
 
     shown(monkeypatch, linear, run)
-    assert verdict("linear-to-the-max-margin") == (found, "mixture, seed 1" if off else "mixture, seed 0")
+    name, worst = verdict("linear-to-the-max-margin")
+    assert name == found
+    assert not off or worst == "mixture, seed 1"
 
 
 def layered(made: Made, data: TrainingSet, depth: int, wrong: str) -> HomogeneousRun:

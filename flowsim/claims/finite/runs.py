@@ -114,10 +114,11 @@ def every_flow(kinds: Sequence[str], setting: Setting) -> list[tuple[str, Homoge
     return [(f"{kind}, seed {k}", run) for kind in kinds for k, run in enumerate(flows(kind, seeds_of(setting), setting.seed))]
 
 
-def exponent(run: HomogeneousRun, values: np.ndarray) -> float:
-    """d log(values)/d log log t over the last `OCTAVES` doublings of log t, by least squares."""
+def exponent(run: HomogeneousRun, values: np.ndarray, log_of: np.ndarray | None = None) -> float:
+    """d log(values)/d log log t over the last `OCTAVES` doublings of log t, by least squares; log_of: in the place of log log t."""
     late = run.log_time >= run.log_time[-1] / 2.0**OCTAVES
-    return float(np.polyfit(np.log(run.log_time[late]), np.log(values[late]), 1)[0])
+    against = np.log(run.log_time[late]) if log_of is None else log_of[late]
+    return float(np.polyfit(against, np.log(values[late]), 1)[0])
 
 
 def spread(values: Sequence[float]) -> str:
