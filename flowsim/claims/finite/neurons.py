@@ -244,8 +244,8 @@ def claims() -> list[Claim]:
         ),
         Claim(
             name="leaky-descent-to-the-programme",
-            statement=r"\frac{W(k)}{|W(k)|}\to\arg\min\ m_+|w_+|^2+m_-|w_-|^2\ \text{s.t.}\ y_i\,\tfrac{m_+z_i^+\langle w_+,x_i\rangle-m_-z_i^-"
-            r"\langle w_-,x_i\rangle}{\sqrt m}\ge1,\quad 1-\cos\sim C(\log t)^{-2}",
+            statement=r"\frac{W(k)}{|W(k)|}\to\arg\min\ m_+|w_+|^2+m_-|w_-|^2\ \text{s.t.}\ y_i\,"
+            r"\tfrac{m_+z_i^+\langle w_+,x_i\rangle-m_-z_i^-\langle w_-,x_i\rangle}{\sqrt m}\ge1,\quad 1-\cos\sim C(\log t)^{-2}",
             source=f"{SOURCE}; the rate: derived, as for linear predictors",
             setting=own + seeds,
             theory=-2.0,
