@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from flowsim.claims.claim import Claim, Control, Finding, finding_of_gaps
-from flowsim.claims.finite.runs import LAST, LINEAR_DEPTHS, SEEDS, bent_kinds, every_flow, linear, require_own_data
+from flowsim.claims.finite.runs import LAST, LINEAR_DEPTHS, LOG_TIMES, SEEDS, SIZE, bent_kinds, every_flow, linear, require_own_data
 from flowsim.claims.picture import Sketch
 from flowsim.claims.settings import OutOfScope, Setting
 
@@ -96,7 +96,7 @@ def slackness_bound(size: int) -> float:
 
 def _measure_kkt(setting: Setting, theory: Callable[[int], float]) -> Finding:
     gaps: dict[str, float] = {}
-    sketch = Sketch(r"$\log t$", "residual of the conditions of optimality", x_log=True, y_log=True)
+    sketch = Sketch(r"$\log t$", "slackness", x_log=True, y_log=True)
     largest, turned = 0.0, 0.0
     for case, run in every_flow(_kinds(setting), setting):
         late = run.log_time > 20.0
@@ -108,13 +108,15 @@ def _measure_kkt(setting: Setting, theory: Callable[[int], float]) -> Finding:
         gaps[f"{case}, stationarity"] = float(run.stationarity[-1] / max(run.stationarity[late][0], 0.2))
         turned = max(turned, float(run.stationarity[-1]))
         if case.endswith("seed 0"):
-            sketch.measured(run.log_time[late], run.stationarity[late], f"{case.removesuffix(', seed 0')}, stationarity")
-            sketch.predicted(run.log_time[late], run.slackness[late], "")
+            sketch.measured(run.log_time[late], run.slackness[late], case.removesuffix(", seed 0"))
+    # min q is log t, but for a logarithm of it
+    shown = LOG_TIMES[LOG_TIMES > 20.0]
+    sketch.limit(shown, theory(SIZE) / shown, "bound")
     return finding_of_gaps(
         gaps,
         1.0,
         "slackness is at most (n - 1)/(e min q), min q ~ log t, and |u - c sum pi_i grad q_i| tends to 0",
-        f"min q times the slackness {largest:.3g} at most, where {theory(16):.3g} is allowed; stationarity {turned:.2g} at most at the "
+        f"min q times the slackness {largest:.3g} at most, where {theory(SIZE):.3g} is allowed; stationarity {turned:.2g} at most at the "
         "end; {gap} of what is allowed",
         "none: the bound is exact; the stationarity is to fall",
         "share of what is allowed",
