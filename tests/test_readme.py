@@ -49,7 +49,7 @@ def test_each_command_of_readme_runs(
         assert cli.main(["flow", "--time-last", "1e3", "-o", saved]) == 0
     # the whole of figure 2 takes minutes
     short = ["--steps", "20", "--seeds", "1"] if command.startswith("flowsim relu") else []
-    short += ["--margins", "0.3", "0.1", "--seeds", "1"] if "--crossover" in command else []
+    short += ["--margins", "0.4", "0.2", "--seeds", "1"] if "--crossover" in command else []
     assert cli.main([*shlex.split(command)[1:], *short]) == 0
     assert capsys.readouterr().out
 
