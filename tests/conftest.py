@@ -56,3 +56,26 @@ def gaussian() -> fs.PopulationRisk:
 @pytest.fixture(scope="session")
 def sphere3() -> fs.PopulationRisk:
     return fs.PopulationRisk(_law("sphere3"))
+
+
+SLOWEST = (
+    "tests/claims/test_verdicts.py",
+    "tests/test_readme.py",
+    "tests/test_docs.py",
+    "tests/test_tooling.py",
+    "tests/sweeps/test_survival.py",
+    "tests/test_notebooks.py",
+)
+"""Files of few tests that take long: were they last, one process would wait for the other."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Files go to processes in the order below, and not by how many tests they have."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slowest files first, all others as they are."""
+    place = {name: i for i, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: place.get(item.nodeid.split("::")[0], len(SLOWEST)))
