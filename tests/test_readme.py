@@ -42,7 +42,7 @@ def test_each_command_of_readme_runs(
     (tmp_path / "docs" / "regimes.toml").write_text(few, encoding="utf-8")
     fewer = BENIGN.replace("count = 32", "count = 3").replace("dim = 1000", "dim = 100").replace("[0, 1, 2, 3, 4, 5, 6, 7]", "[0]")
     (tmp_path / "docs" / "benign.toml").write_text(fewer, encoding="utf-8")
-    command = command.replace(" --workers 2", "")
+    command = command.replace(" --workers 2", "").replace("--cells 64", "--cells 12")
     for saved in re.findall(r"plot (\w+\.zarr)", command):
         assert cli.main(["sweep", "docs/regimes.toml", "-o", saved]) == 0
     for saved in re.findall(r"plot (\w+\.nc)", command):
