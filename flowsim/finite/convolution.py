@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowsim.finite.activations import leaky_relu, lengths, sizes
-from flowsim.finite.network import Array, Network, Weights, drawn, value_of
+from flowsim.finite.network import Array, Network, Weights, drawn
 
 
 @dataclass(frozen=True)
@@ -70,17 +70,6 @@ class Convolution(Network):
         z = jnp.einsum("nik,ck->nci", patches, kernels)
         scale = lengths(patches)[..., 0][:, None, :] * sizes(kernels)[None]
         return jnp.einsum("nci,ci->n", leaky_relu(z, scale, self.slope, rounding), output)
-
-    def value(self, weights: Weights, x: Any) -> Array:
-        """f(W; x_i), (n,), in double precision, its kinks as they are.
-
-        weights: as in `outputs`.  x: (n, d).
-
-        >>> import flowsim as fs
-        >>> fs.finite.convolution(dim=3, channels=1, kernel=2).value([[[1.0, -1.0]], [[1.0, 1.0, 1.0]]], [[3.0, 1.0, 0.0]]).tolist()
-        [3.0]
-        """
-        return value_of(self, weights, x)
 
     def start(self, seed: Any = 0, scale: Any = 1.0) -> tuple[Array, ...]:
         """Independent entries N(0, scale^2/n_in), n_in = kernel, and channels times d.

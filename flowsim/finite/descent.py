@@ -131,13 +131,13 @@ def homogeneous_descent(
     walker = _Walker(setup, eta, bool(normalised))
     records, status, clock = Records(setup, recorded.size + beyond.size), "ok", np.full(recorded.size, np.nan)
     config: dict[str, Any] = {"function": "homogeneous_descent", "step_size": eta, "normalised": bool(normalised)}
-    halfway = (int(recorded[-1]) // 2, None)
+    half, at_half = int(recorded[-1]) // 2, None
     with Progress("steps" if not beyond.size else "records", recorded.size + beyond.size) as progress:
         try:
             for k, step in enumerate(recorded.tolist()):
-                if beyond.size and walker.step < halfway[0] <= step:
-                    walker.to(halfway[0])
-                    halfway = (halfway[0], walker.state)
+                if beyond.size and walker.step < half <= step:
+                    walker.to(half)
+                    at_half = walker.state
                 walker.to(step)
                 if walker.lost:
                     status = "overflow"
@@ -148,8 +148,8 @@ def homogeneous_descent(
             if beyond.size and status == "ok":
                 log_t0 = float(np.log(eta) + np.log(recorded[-1]))
                 options = (solver, rtol, max_steps)
-                if halfway[1] is not None:
-                    config["handover_gap"] = _gap(setup, halfway[1], halfway[0], walker, eta, options)
+                if at_half is not None:
+                    config["handover_gap"] = _gap(setup, at_half, half, walker, eta, options)
                 follower = Follower(setup, walker.state, log_t0, *options)
                 for log_time in beyond.tolist():
                     status = follower.to(log_time - log_t0)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowsim.finite.activations import leaky_relu, lengths, sizes
-from flowsim.finite.network import Array, Network, Weights, drawn, value_of
+from flowsim.finite.network import Array, Network, Weights, drawn
 
 
 @dataclass(frozen=True)
@@ -90,17 +90,6 @@ class Layered(Network):
         m = self.widths[-1]
         return jnp.where(jnp.arange(m) < m // 2, 1.0, -1.0)[None] / np.sqrt(m)
 
-    def value(self, weights: Weights, x: Any) -> Array:
-        """f(W; x_i), (n,), in double precision, its kinks as they are.
-
-        weights: matrices of `shapes`.  x: (n, d).
-
-        >>> import flowsim as fs
-        >>> fs.finite.deep_linear(dim=2, depth=1).value([[[3.0, 4.0]]], [[1.0, 1.0], [0.0, 1.0]]).tolist()
-        [7.0, 4.0]
-        """
-        return value_of(self, weights, x)
-
     def start(self, seed: Any = 0, scale: Any = 1.0) -> tuple[Array, ...]:
         """Independent entries N(0, scale^2/n_in).
 
@@ -123,7 +112,7 @@ class Layered(Network):
         """
         if not self.linear:
             raise ValueError(f"`network` must be linear for there to be one predictor, but is {self.name}")
-        return value_of(self, weights, np.eye(self.dim))
+        return self.value(weights, np.eye(self.dim))
 
     def config(self) -> dict[str, Any]:
         """What tells it from other networks, JSON.

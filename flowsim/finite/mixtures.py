@@ -8,10 +8,12 @@ from jaxtyping import Float
 from scipy.special import ndtr, stdtr
 
 from flowsim import arguments
-from flowsim.finite.training_set import TrainingSet, check_label_noise
+from flowsim.finite.training_set import TrainingSet
 from flowsim.layers.network import unit_teacher
 from flowsim.problem import Law
+from flowsim.problem.risk import check_label_noise
 from flowsim.samples import DataSet
+from flowsim.samples.dataset import noisy_labels
 
 NOISES = ("gaussian", "student", "polynomial")
 """Laws of z in x = y mu + z, all with mean 0 and covariance I."""
@@ -129,10 +131,7 @@ def with_margin(law: Any, n: int, margin: float, seed: int = 0, v: Any = None, l
         drawn, found = drawn + len(x), found + len(good)
         kept.append(good)
     x = np.concatenate(kept)[:size]
-    y = np.where(x @ teacher >= 0.0, 1.0, -1.0)
-    if flipped > 0.0:
-        y = np.where(generator.random(size) < flipped, -y, y)
-    return DataSet(x, teacher, y, None, flipped, origin)
+    return DataSet(x, teacher, noisy_labels(x, teacher, flipped, generator), None, flipped, origin)
 
 
 def _noise_law(noise: Any, df: Any) -> tuple[str, float]:

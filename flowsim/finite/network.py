@@ -60,6 +60,19 @@ class Network(ABC):
         True
         """
 
+    def value(self, weights: Weights, x: Any) -> Array:
+        """f(W; x_i), (n,), in double precision, its kinks as they are.
+
+        weights: W.  x: (n, d).
+
+        >>> import flowsim as fs
+        >>> fs.finite.deep_linear(dim=2, depth=1).value([[[3.0, 4.0]]], [[1.0, 1.0], [0.0, 1.0]]).tolist()
+        [7.0, 4.0]
+        """
+        with jax.enable_x64(True):
+            tree = jax.tree.map(lambda w: jnp.asarray(w, dtype=jnp.float64), weights)
+            return np.asarray(self.outputs(tree, jnp.asarray(np.asarray(x, dtype=np.float64))))
+
     @abstractmethod
     def config(self) -> dict[str, Any]:
         """What tells it from other networks, JSON.
@@ -122,10 +135,3 @@ def drawn(shapes: Any, seed: Any, scale: Any) -> tuple[Array, ...]:
     origin, alpha = int(arguments.whole("seed", seed, low=0)), arguments.real("scale", scale, low=0.0, strict=True)
     draws = (np.random.default_rng([origin, j]).standard_normal(shape) / np.sqrt(shape[1]) for j, shape in enumerate(shapes))
     return tuple(alpha * draw for draw in draws)
-
-
-def value_of(network: Network, weights: Weights, x: Any) -> Array:
-    """f(W; x_i), (n,), outside of JAX."""
-    with jax.enable_x64(True):
-        tree = jax.tree.map(lambda w: jnp.asarray(w, dtype=jnp.float64), weights)
-        return np.asarray(network.outputs(tree, jnp.asarray(np.asarray(x, dtype=np.float64))))

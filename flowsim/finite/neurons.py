@@ -138,9 +138,7 @@ def neuron_descent(
     """
     given = training_set_of(data)
     eta = arguments.real("step_size", step_size, low=0.0, strict=True)
-    gamma = arguments.real("slope", slope, low=0.0, high=1.0)
-    if gamma == 0.0:
-        raise ValueError("`slope` must be above 0, for a neuron that is off on all points would never learn, but is 0")
+    gamma = check_slope(slope)
     records = arguments.increasing("steps", np.atleast_1d(arguments.whole("steps", steps, low=0)))
     if records.ndim != 1:
         raise ValueError(f"`steps` must be a number or a list, but has shape {records.shape}")
@@ -153,6 +151,14 @@ def neuron_descent(
     weights = start + coefficients[0] @ given.x
     q = given.y * (signs @ leaky(first + coefficients[0] @ gram, gamma))
     return NeuronDescent(records, weights, signs, gamma, given, log_mean_exp(-q), -q, int(activated[0]), int(settled[0]))
+
+
+def check_slope(slope: Any) -> float:
+    """gamma, in (0, 1]."""
+    gamma = arguments.real("slope", slope, low=0.0, high=1.0)
+    if gamma == 0.0:
+        raise ValueError("`slope` must be above 0, for a neuron that is off on all points would never learn, but is 0")
+    return gamma
 
 
 def neuron_signs(width: Any) -> Float[np.ndarray, "m"]:

@@ -205,6 +205,20 @@ class HomogeneousRun:
             raise ValueError(f"`direction` must be a vector of {self.predictor.shape[1]} numbers, not 0, but is {direction!r}")
         return 0.5 * np.sum((self.predictor - target / size) ** 2, axis=-1)
 
+    def angle_to(self, direction: Any) -> Array:
+        """The angle of `distance_to`, (T,), in radians, as exact near 0 as it is near pi.
+
+        direction: (d,), not 0. ValueError where the network is not linear.
+
+        >>> import numpy as np, flowsim as fs
+        >>> data, network = fs.finite.mixture(n=10, dim=3, signal=2.0), fs.finite.deep_linear(dim=3, depth=2, width=4)
+        >>> run = fs.finite.homogeneous_flow(network, data, network.start(), [0.0, 1e3])
+        >>> u = fs.samples.max_margin(data).direction
+        >>> bool(np.allclose(1.0 - np.cos(run.angle_to(u)), run.distance_to(u)))
+        True
+        """
+        return 2.0 * np.arcsin(np.sqrt(np.minimum(0.5 * self.distance_to(direction), 1.0)))
+
     def path_tail(self) -> Tail:
         """What is left of the path of u after the last record, if from one doubling of log t to the next it falls by a constant factor.
 

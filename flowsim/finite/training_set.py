@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from flowsim import arguments
+from flowsim.problem.risk import check_label_noise
 from flowsim.samples import DataSet
 
 
@@ -107,14 +108,6 @@ def training_set_of(data: Any) -> TrainingSet:
         name = "data" if data.law is None else data.law.label()
         return TrainingSet(data.x, data.y, name, signal=data.v, label_noise=data.label_noise)
     raise ValueError(f"`data` must be a TrainingSet or a DataSet, but is {data!r}")
-
-
-def check_label_noise(label_noise: Any) -> float:
-    """The probability of a flip, in [0, 1/2)."""
-    noise = arguments.real("label_noise", label_noise, low=0.0)
-    if noise >= 0.5:
-        raise ValueError(f"`label_noise` must be in [0, 0.5), but is {noise:.6g}")
-    return noise
 
 
 def _matrix(name: str, value: Any) -> np.ndarray:

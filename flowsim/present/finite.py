@@ -227,7 +227,7 @@ def _draw_separators(ax: Axes, drawn: Sequence[_Drawn]) -> None:
     for one in drawn:
         if one.target is None:
             continue
-        angle = one.of(2.0 * np.arcsin(np.sqrt(np.minimum(0.5 * one.run.distance_to(one.target), 1.0))))
+        angle = one.of(one.run.angle_to(one.target))
         some = slice(None, None, max(1, one.log_time.size // 20))
         ax.plot(one.log_time[some], angle[some], "o", color=one.colour, markerfacecolor="none", markersize=3.5, label="_separator")
         low, high = ax.get_ylim()

@@ -72,8 +72,8 @@ def _draw_angles(axes: Sequence[Axes], course: Trajectory, groups: Groups, times
     lows = []
     for (margin, group), shade, felt in zip(groups.items(), shades, times.expected, strict=True):
         for ax, angles in (
-            (teacher, [one.angle(one.data.v) for one in group]),
-            (own, [one.angle(one.separator.direction) for one in group]),
+            (teacher, [one.run.angle_to(one.data.v) for one in group]),
+            (own, [one.run.angle_to(one.separator.direction) for one in group]),
         ):
             values = np.array(angles)[:, there]
             middle = np.median(values, axis=0)

@@ -52,10 +52,6 @@ class MarginRun(NamedTuple):
         centred = across - across.mean(axis=0)
         return float(np.linalg.norm(np.linalg.lstsq(centred, logs - logs.mean(), rcond=1e-12)[0]))
 
-    def angle(self, direction: Any) -> np.ndarray:
-        """Of the predictor with a vector, (T,), in radians, as exact near 0 as it is near pi."""
-        return 2.0 * np.arcsin(np.sqrt(np.minimum(0.5 * self.run.distance_to(direction), 1.0)))
-
 
 class MarginTimes(NamedTuple):
     """margins: (m,).  times: log t of the crossovers, (m, seeds).  expected: log t of the scaling law, (m,).

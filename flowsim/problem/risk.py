@@ -41,10 +41,7 @@ class PopulationRisk:
     def __post_init__(self) -> None:
         if not isinstance(self.law, Law):
             raise ValueError(f"`law` must be a law such as flowsim.Gaussian(dim=2), but is {self.law!r}")
-        noise = arguments.real("label_noise", self.label_noise, low=0.0)
-        if noise >= 0.5:
-            raise ValueError(f"`label_noise` must be in [0, 0.5), but is {noise:.6g}")
-        object.__setattr__(self, "label_noise", noise)
+        object.__setattr__(self, "label_noise", check_label_noise(self.label_noise))
 
     @property
     def profile(self) -> Profile:
@@ -250,3 +247,11 @@ def risk_from_config(config: dict[str, Any]) -> PopulationRisk:
     given = dict(config)
     noise = given.pop("label_noise", 0.0)
     return PopulationRisk(law_from_config(given), noise)
+
+
+def check_label_noise(label_noise: Any) -> float:
+    """eps, the probability of a flip, in [0, 1/2)."""
+    noise = arguments.real("label_noise", label_noise, low=0.0)
+    if noise >= 0.5:
+        raise ValueError(f"`label_noise` must be in [0, 0.5), but is {noise:.6g}")
+    return noise

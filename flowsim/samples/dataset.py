@@ -11,6 +11,7 @@ from jaxtyping import Float
 from flowsim import arguments
 from flowsim.layers.network import unit_teacher
 from flowsim.problem import Law, PopulationRisk
+from flowsim.problem.risk import check_label_noise
 
 Array = Float[np.ndarray, "..."]
 
@@ -51,7 +52,7 @@ class DataSet:
         y = np.where(x @ v >= 0.0, 1.0, -1.0) if self.y is None else arguments.reals("y", self.y)
         if y.shape != x.shape[:1] or not (np.abs(y) == 1.0).all():
             raise ValueError(f"`y` must be {x.shape[0]} labels, each 1 or -1, but is {self.y!r}")
-        for name, value in (("x", x), ("v", v), ("y", y), ("label_noise", _noise(self.label_noise))):
+        for name, value in (("x", x), ("v", v), ("y", y), ("label_noise", check_label_noise(self.label_noise))):
             object.__setattr__(self, name, value)
 
     @property
@@ -110,10 +111,13 @@ def draw(source: Any, n: int, seed: int = 0, v: Any = None, label_noise: float =
     generator = np.random.default_rng(number)
     x = law.sample(generator, n)
     teacher = unit_teacher(v, law.dim)
-    y = np.where(x @ teacher >= 0.0, 1.0, -1.0)
-    if noise > 0.0:
-        y = np.where(generator.random(y.size) < noise, -y, y)
-    return DataSet(x, teacher, y, law, noise, number)
+    return DataSet(x, teacher, noisy_labels(x, teacher, noise, generator), law, noise, number)
+
+
+def noisy_labels(x: Array, v: Array, noise: float, generator: np.random.Generator) -> Array:
+    """sign(<v, x>), (n,), each flipped with probability ``noise``."""
+    y = np.where(x @ v >= 0.0, 1.0, -1.0)
+    return np.where(generator.random(y.size) < noise, -y, y) if noise > 0.0 else y
 
 
 def check_data(data: Any) -> DataSet:
@@ -125,7 +129,7 @@ def check_data(data: Any) -> DataSet:
 
 def law_and_noise(source: Any, label_noise: float = 0.0) -> tuple[Law, float]:
     """The law and the label noise that a law or a `PopulationRisk` stands for."""
-    noise = _noise(label_noise)
+    noise = check_label_noise(label_noise)
     if isinstance(source, PopulationRisk):
         if noise > 0.0:
             raise ValueError("`label_noise` must be left out where `source` is a PopulationRisk, which has its own")
@@ -133,10 +137,3 @@ def law_and_noise(source: Any, label_noise: float = 0.0) -> tuple[Law, float]:
     if not isinstance(source, Law):
         raise ValueError(f"`source` must be a law such as flowsim.Gaussian(dim=2), or a PopulationRisk, but is {source!r}")
     return source, noise
-
-
-def _noise(label_noise: Any) -> float:
-    noise = arguments.real("label_noise", label_noise, low=0.0)
-    if noise >= 0.5:
-        raise ValueError(f"`label_noise` must be in [0, 0.5), but is {noise:.6g}")
-    return noise

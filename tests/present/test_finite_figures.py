@@ -176,7 +176,7 @@ def test_samples_are_beyond_the_margin_and_follow_the_population_first(made):
         assert one.separator.margin >= one.data.margin
         assert one.norm[0] == pytest.approx(np.linalg.norm(one.run.predictor[0]) * np.exp(one.run.log_norm[0]), rel=1e-12)
         # t = 1: what n samples make of it is a few times 1/sqrt(n)
-        assert one.angle(one.data.v)[0] == pytest.approx(float(flow.angle[0]), abs=3.0 / np.sqrt(one.data.size))
+        assert one.run.angle_to(one.data.v)[0] == pytest.approx(float(flow.angle[0]), abs=3.0 / np.sqrt(one.data.size))
 
 
 def test_in_the_end_the_angle_to_the_separator_is_what_the_multipliers_say(made):
@@ -186,7 +186,7 @@ def test_in_the_end_the_angle_to_the_separator_is_what_the_multipliers_say(made)
             by_hand = abs(np.log(one.separator.weights[0] / one.separator.weights[1])) / np.linalg.norm(p - q)
             assert one.residual == pytest.approx(by_hand, rel=1e-9)
             # the next order is 1/log t smaller, but for a logarithm
-            assert one.angle(one.separator.direction)[-1] * one.norm[-1] == pytest.approx(one.residual, rel=0.1)
+            assert one.run.angle_to(one.separator.direction)[-1] * one.norm[-1] == pytest.approx(one.residual, rel=0.1)
     assert any(one.separator.support.size == 2 for one in made[1])
 
 
@@ -222,7 +222,9 @@ def test_the_figure_draws_medians_and_the_times(made):
     teacher, own, norm, cross = figure.axes
     log_t = runs[0].run.log_time
     for margin, some in ((0.3, runs[:2]), (0.1, runs[2:])):
-        for ax, angles in ((teacher, [one.angle(one.data.v) for one in some]), (own, [one.angle(one.separator.direction) for one in some])):
+        to_teacher = [one.run.angle_to(one.data.v) for one in some]
+        to_own = [one.run.angle_to(one.separator.direction) for one in some]
+        for ax, angles in ((teacher, to_teacher), (own, to_own)):
             (line,) = lines(ax, rf"$\kappa={margin:g}$")
             np.testing.assert_allclose(line.get_ydata(), np.median(angles, axis=0)[log_t > 0.3], rtol=1e-12)
         (line,) = lines(norm, rf"$\kappa={margin:g}$")

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
@@ -140,15 +139,10 @@ def _measure_above(setting: Setting, theory: bool) -> Finding:
     )
 
 
-@lru_cache(maxsize=1)
-def _mixed() -> Any:
-    return biased_network()
-
-
 @lru_cache(maxsize=8)
 def mixed_runs(count: int, seed: int) -> tuple[HomogeneousRun, ...]:
     """Networks of degrees 1 and 2, followed without the check that would refuse them."""
-    network, layers, out = _mixed(), relu_network(DIM, [4]), []
+    network, layers, out = biased_network(), relu_network(DIM, [4]), []
     for k, data in enumerate(data_sets(count, seed)):
         start = {"layers": layers.start(seed=k, scale=0.5), "skip": np.random.default_rng([seed, k]).standard_normal(DIM)}
         run = homogeneous_flow(network, data, start, STEPPED, check=False)

@@ -127,6 +127,7 @@ def spread(values: Sequence[float]) -> str:
     return f"{np.median(array):.4g} ({array.min():.4g} to {array.max():.4g})"
 
 
+@lru_cache(maxsize=1)
 def biased_network() -> Any:
     """Of degrees 1 and 2 at once, which is no degree: a two-layer ReLU network and a linear predictor beside it."""
     inner = relu_network(DIM, [4])

@@ -10,7 +10,7 @@ from flowsim.finite.complementarity import multipliers
 from flowsim.finite.limits import leaky_limit
 from flowsim.finite.mixtures import NOISES, linear_test_error, mixture
 from flowsim.finite.neuron_error import error_on_lines
-from flowsim.finite.neurons import derivatives, descend, leaky, log_mean_exp, margins_gram, neuron_signs, neuron_start
+from flowsim.finite.neurons import check_slope, derivatives, descend, leaky, log_mean_exp, margins_gram, neuron_signs, neuron_start
 from flowsim.finite.training_set import TrainingSet
 from flowsim.sweeps.kinds.kind import Argument, Columns, Kind, Part, Quantity, Wanted
 
@@ -158,8 +158,7 @@ def _test_error(
 
 def _prepare(values: Mapping[str, Any]) -> None:
     neuron_signs(values["width"])
-    if values["slope"] == 0.0:
-        raise ValueError("`slope` must be above 0, for a neuron that is off on all points would never learn, but is 0")
+    check_slope(values["slope"])
     mixture(1, 1, 0.0, values["noise"], values["df"], values["label_noise"])
 
 
